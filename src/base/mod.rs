@@ -1,0 +1,5 @@
+//! Owns: sources, spans, positions, symbols, edit distance.
+//! May import: nothing.
+
+pub mod source;
+pub mod symbol;

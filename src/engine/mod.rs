@@ -1,0 +1,2 @@
+//! Owns: plan to run: scheduling, events, artifacts, environment.
+//! May import: base diag workflow drv.

@@ -1,0 +1,2 @@
+//! Owns: values, heap, evaluation, builtins.
+//! May import: base diag ir drv syntax.

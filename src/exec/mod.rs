@@ -1,0 +1,2 @@
+//! Owns: executors.
+//! May import: base diag workflow engine.

@@ -1,0 +1,2 @@
+//! Owns: the resolved intermediate representation.
+//! May import: base diag syntax.

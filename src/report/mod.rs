@@ -1,0 +1,2 @@
+//! Owns: what people see of a run.
+//! May import: base diag workflow engine.

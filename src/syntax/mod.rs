@@ -1,0 +1,2 @@
+//! Owns: text to tree, for evaluation and for tools.
+//! May import: base diag.
