@@ -1,0 +1,119 @@
+//! The table of diagnostic codes: one row a code, each with its page in `explain/`.
+
+use super::Severity;
+
+/// A kind of finding, by its stable code.
+#[derive(Debug)]
+pub struct Code {
+    /// `NXA` and three digits; never reused for another meaning.
+    pub code: &'static str,
+    /// A name that reads well after "allow".
+    pub name: &'static str,
+    /// How bad it is unless the finding itself says otherwise.
+    pub severity: Severity,
+    /// One line, lower case, no full stop.
+    pub title: &'static str,
+    /// The explanation, in Markdown.
+    pub page: &'static str,
+}
+
+macro_rules! row {
+    ($code:literal, $name:literal, $severity:ident, $title:literal) => {
+        Code {
+            code: $code,
+            name: $name,
+            severity: Severity::$severity,
+            title: $title,
+            page: include_str!(concat!("explain/", $code, ".md")),
+        }
+    };
+}
+
+/// Every code there is, in order.
+pub static CODES: &[Code] = &[
+    row!("NXA000", "syntax-error", Error, "the file is not valid Nix"),
+    row!("NXA001", "unknown-key", Error, "a key that this place does not know"),
+    row!("NXA002", "missing-key", Error, "a required key is missing"),
+    row!("NXA003", "wrong-type", Error, "a value of the wrong type"),
+    row!("NXA004", "deprecated-key", Warning, "an older name of a key"),
+    row!("NXA005", "mutually-exclusive-keys", Error, "two keys that exclude each other"),
+    row!("NXA006", "dropped-job", Error, "a job without steps"),
+    row!("NXA010", "duplicate-attribute", Error, "an attribute defined twice"),
+    row!("NXA011", "undefined-name", Error, "a variable that nothing defines"),
+    row!("NXA020", "unoffered-argument", Error, "the file asks for an argument nobody offers"),
+    row!("NXA021", "nixpkgs-not-found", Error, "`pkgs` is used but nixpkgs was not found"),
+    row!("NXA022", "evaluation-error", Error, "evaluating the workflow failed"),
+    row!("NXA023", "ambiguous-workflow", Error, "the file holds several workflows, or not the one asked for"),
+    row!("NXA101", "unknown-need", Error, "`needs` names a job that does not exist"),
+    row!("NXA102", "needs-cycle", Error, "jobs that need each other in a circle"),
+    row!("NXA103", "duplicate-need", Warning, "a job needs the same job twice, or itself"),
+    row!("NXA104", "unreachable-job", Warning, "a job that can never run"),
+    row!("NXA106", "job-name-collision", Error, "two jobs get the same name"),
+    row!("NXA107", "invalid-name", Error, "a name that cannot be used as one"),
+    row!("NXA201", "duplicate-artifact", Error, "two jobs give the same artifact"),
+    row!("NXA202", "input-without-producer", Error, "an input artifact that no job gives"),
+    row!("NXA203", "producer-not-ancestor", Error, "an input artifact of a job that is not waited for"),
+    row!("NXA204", "unused-artifact", Hint, "an artifact that no job takes"),
+    row!("NXA205", "artifact-path-escape", Error, "an artifact path that leaves the job directory"),
+    row!("NXA301", "invalid-duration", Error, "not a duration"),
+    row!("NXA302", "timeout-over-budget", Warning, "a step may take longer than its job or run"),
+    row!("NXA303", "invalid-retry", Error, "a retry rule that cannot be followed"),
+    row!("NXA304", "invalid-condition", Error, "a condition that cannot be read"),
+    row!("NXA305", "constant-condition", Warning, "a condition that is always true"),
+    row!("NXA306", "impossible-condition", Warning, "a condition that can never be true here"),
+    row!("NXA311", "invalid-matrix", Error, "a matrix that does not give what it seems to"),
+    row!("NXA401", "invalid-env-name", Error, "not a name of an environment variable"),
+    row!("NXA402", "invalid-env-value", Error, "a value that cannot be an environment variable"),
+    row!("NXA601", "executor-mismatch", Error, "an executor that does not take this"),
+];
+
+impl Code {
+    /// The code with this name or number, in any case.
+    pub fn find(text: &str) -> Option<&'static Code> {
+        CODES.iter().find(|c| c.code.eq_ignore_ascii_case(text) || c.name.eq_ignore_ascii_case(text))
+    }
+
+    /// The text of the page's code blocks: what is wrong, then what is right.
+    pub fn examples(&self) -> Vec<&'static str> {
+        self.page
+            .split("```nix\n")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("```").map(|(example, _)| example))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        for pair in CODES.windows(2) {
+            assert!(pair[0].code < pair[1].code, "{} before {}", pair[0].code, pair[1].code);
+        }
+        let mut names: Vec<_> = CODES.iter().map(|c| c.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CODES.len());
+    }
+
+    #[test]
+    fn every_page_has_its_headings_and_two_examples() {
+        for c in CODES {
+            assert!(c.page.starts_with(&format!("# {}: {}\n", c.code, c.name)), "{}", c.code);
+            for heading in ["What it is", "Why it is reported", "Example", "Use instead", "The way out"] {
+                assert!(c.page.contains(&format!("\n## {heading}\n")), "{}: {heading}", c.code);
+            }
+            assert_eq!(c.examples().len(), 2, "{}", c.code);
+            assert!(!c.title.ends_with('.'), "{}", c.code);
+        }
+    }
+
+    #[test]
+    fn codes_are_found_by_number_and_name() {
+        assert_eq!(Code::find("nxa101").map(|c| c.name), Some("unknown-need"));
+        assert_eq!(Code::find("needs-cycle").map(|c| c.code), Some("NXA102"));
+        assert!(Code::find("NXA999").is_none());
+    }
+}
