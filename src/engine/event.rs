@@ -1,0 +1,712 @@
+//! Events: every transition of a run, as data.
+//!
+//! Reports render them, `--format json` prints them one per line, a journal can store them. They
+//! hold masked text only: a sink never sees a secret.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A cheaply cloned name of a job, step, variable or artifact.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Name {
+        Name(text.into())
+    }
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Name, D::Error> {
+        Ok(Name(String::deserialize(d)?.into()))
+    }
+}
+
+/// A moment, in microseconds since 1970 (UTC); serialised as RFC 3339.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The system's clock now.
+    pub fn now() -> Timestamp {
+        Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64))
+    }
+
+    /// Time passed since an earlier moment; zero when the clock went back.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    fn parse(text: &str) -> Option<Timestamp> {
+        let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+        let mut date = date.splitn(3, '-').map(|n| n.parse::<i64>().ok());
+        let (y, m, d) = (date.next()??, date.next()??, date.next()??);
+        let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let mut clock = clock.splitn(3, ':').map(|n| n.parse::<i64>().ok());
+        let (h, min, s) = (clock.next()??, clock.next()??, clock.next()??);
+        if !(1970..10_000).contains(&y)
+            || !(1..=12).contains(&m)
+            || !fraction.bytes().all(|b| b.is_ascii_digit())
+        {
+            return None;
+        }
+        let micros: i64 = format!("{fraction:0<6}").get(..6)?.parse().ok()?;
+        let seconds = days_from_civil(y, m, d) * 86_400 + h * 3600 + min * 60 + s;
+        u64::try_from(seconds * 1_000_000 + micros).ok().map(Timestamp)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        let (y, m, d) = civil_from_days((seconds / 86_400) as i64);
+        let s = seconds % 86_400;
+        write!(f, "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}.{micros:06}Z", s / 3600, s / 60 % 60, s % 60)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(d)?;
+        Timestamp::parse(&text).ok_or_else(|| de::Error::custom("not a UTC time of RFC 3339"))
+    }
+}
+
+/// Days since 1970-01-01 of a date of the Gregorian calendar; years begin in March here, so that
+/// the leap day is the last of its year.
+fn days_from_civil(y: i64, m: i64, d: i64) -> i64 {
+    let y = if m <= 2 { y - 1 } else { y };
+    let day_of_year = (153 * ((m + 9) % 12) + 2) / 5 + d - 1;
+    y * 365 + y / 4 - y / 100 + y / 400 + day_of_year - 719_468
+}
+
+/// The inverse of [`days_from_civil`].
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, doe) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let m = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + i64::from(m <= 2), m, doy - (153 * mp + 2) / 5 + 1)
+}
+
+/// Bytes that a step printed, already masked; serialised as text (lossy where not UTF-8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogText(pub Vec<u8>);
+
+impl LogText {
+    /// The text, with U+FFFD where the bytes are not UTF-8.
+    pub fn to_text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+}
+
+impl Serialize for LogText {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.to_text())
+    }
+}
+
+impl<'de> Deserialize<'de> for LogText {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<LogText, D::Error> {
+        Ok(LogText(String::deserialize(d)?.into_bytes()))
+    }
+}
+
+/// One transition and when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Receives the events of a run, in order, from the engine's threads. A slow sink slows the run
+/// down rather than letting memory grow.
+pub trait EventSink: Send + Sync {
+    /// Takes one event.
+    fn event(&self, event: &Event);
+}
+
+/// What happened. `job` and `step` are names as in the plan; `attempt` counts from 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum EventKind {
+    /// The first event of a run.
+    RunStarted {
+        /// Identifier, also `$WORKFLOW_ID`.
+        run: Name,
+        /// Workflow name.
+        workflow: Name,
+        /// Project directory.
+        project_dir: PathBuf,
+        /// The run's own directory.
+        run_dir: PathBuf,
+        /// Jobs at a time.
+        max_parallel: usize,
+        /// All jobs, in plan order.
+        jobs: Vec<JobInfo>,
+    },
+    /// The run stops: running jobs are being cancelled, and only `always()` and `cancelled()` go on.
+    RunCancelling {
+        /// Why.
+        cause: CancelCause,
+        /// True from the second signal on: no more grace.
+        kill: bool,
+    },
+    /// The last event of a run.
+    RunFinished {
+        /// How it ended.
+        result: RunResult,
+        /// Exit code of the program.
+        exit_code: u8,
+        /// From [`EventKind::RunStarted`] on, in microseconds.
+        duration_us: u64,
+        /// Why, when no job says so (a provider failed, the run directory could not be made, …).
+        error: Option<String>,
+    },
+    /// An environment provider ran.
+    Provider {
+        /// For whom.
+        scope: Scope,
+        /// What it is, such as `file .env` or `required A B`.
+        provider: String,
+        /// Names that it set (never values).
+        names: Vec<Name>,
+        /// Why it failed, with its stderr; `None`: it succeeded.
+        error: Option<String>,
+    },
+    /// Variables whose value in the plan is overridden by the environment of the runner (said once).
+    AmbientOverride {
+        /// Their names.
+        names: Vec<Name>,
+    },
+    /// All that the job needs has ended and its condition holds; it waits for a free slot.
+    JobReady {
+        /// Job.
+        job: Name,
+    },
+    /// The job began.
+    JobStarted {
+        /// Job.
+        job: Name,
+        /// Attempt, with `retry.scope = "job"`.
+        attempt: u32,
+        /// Directory of the job, as the job sees it; `None` when it could not be prepared.
+        dir: Option<PathBuf>,
+    },
+    /// The job's condition did not hold.
+    JobSkipped {
+        /// Job.
+        job: Name,
+        /// What decided.
+        reason: SkipReason,
+    },
+    /// An attempt at the whole job failed; another follows after the delay.
+    JobRetry {
+        /// Job.
+        job: Name,
+        /// The attempt that failed.
+        attempt: u32,
+        /// Delay in milliseconds.
+        delay_ms: u64,
+    },
+    /// The job ended (also when it was cancelled before it began; not when it was skipped).
+    JobFinished {
+        /// Job.
+        job: Name,
+        /// What dependents see.
+        result: JobResult,
+        /// What happened, before `continueOnError`.
+        outcome: JobResult,
+        /// In microseconds.
+        duration_us: u64,
+        /// What failed it.
+        failure: Option<Failure>,
+    },
+    /// An attempt at a step began.
+    StepStarted {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: StepRef,
+        /// Attempt.
+        attempt: u32,
+        /// Attempts in all.
+        max_attempts: u32,
+    },
+    /// The step's condition did not hold.
+    StepSkipped {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: StepRef,
+        /// What decided.
+        reason: SkipReason,
+    },
+    /// An attempt failed; another follows after the delay.
+    StepRetry {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: StepRef,
+        /// The attempt that failed.
+        attempt: u32,
+        /// Attempts in all.
+        max_attempts: u32,
+        /// How it ended.
+        end: StepEnd,
+        /// Delay in milliseconds.
+        delay_ms: u64,
+    },
+    /// The step ended.
+    StepFinished {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: StepRef,
+        /// What the job counts.
+        result: JobResult,
+        /// How the last attempt ended.
+        end: StepEnd,
+        /// Attempts made.
+        attempts: u32,
+        /// All attempts and delays, in microseconds.
+        duration_us: u64,
+    },
+    /// A line that a step (or, without one, a job's condition or preparation) printed.
+    Log {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: Option<StepRef>,
+        /// Stream.
+        stream: Stream,
+        /// The line without its newline, masked.
+        text: LogText,
+        /// The line goes on in the next event of this stream (very long lines come in pieces).
+        partial: bool,
+    },
+    /// Markdown that a step wrote into `$NIXACTIONS_STEP_SUMMARY`, masked.
+    Summary {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: StepRef,
+        /// The text.
+        markdown: String,
+    },
+    /// An artifact was saved.
+    ArtifactSaved {
+        /// Job.
+        job: Name,
+        /// Artifact name.
+        artifact: Name,
+        /// Files and links in it.
+        files: u64,
+        /// Their size.
+        bytes: u64,
+    },
+    /// An artifact was restored.
+    ArtifactRestored {
+        /// Job that takes it.
+        job: Name,
+        /// Artifact name.
+        artifact: Name,
+        /// Where, relative to the job directory.
+        path: String,
+    },
+    /// Something worth saying that changes no state.
+    Notice {
+        /// How important.
+        level: Level,
+        /// Job, when it concerns one.
+        job: Option<Name>,
+        /// The text, masked.
+        message: String,
+    },
+}
+
+/// A job, as [`EventKind::RunStarted`] announces it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobInfo {
+    /// Its name.
+    pub name: Name,
+    /// What it needs.
+    pub needs: Vec<Name>,
+    /// Names of its steps.
+    pub steps: Vec<Name>,
+    /// Name of its executor.
+    pub executor: Name,
+}
+
+/// A step: its place in the job (from 0) and its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRef {
+    /// Place in the job, from 0.
+    pub index: u32,
+    /// Name.
+    pub name: Name,
+}
+
+/// For whom a provider runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Scope {
+    /// The whole workflow.
+    Workflow,
+    /// A job.
+    Job {
+        /// Job.
+        job: Name,
+    },
+    /// A step.
+    Step {
+        /// Job.
+        job: Name,
+        /// Step.
+        step: StepRef,
+    },
+}
+
+/// Why a job or step was skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
+pub enum SkipReason {
+    /// An expression of status functions was false.
+    Status {
+        /// The condition, as text.
+        condition: String,
+        /// The job (or earlier step) whose result decided; `None` when everything succeeded (so
+        /// `failure()` is false) or when the run's state decided.
+        decided_by: Option<Decider>,
+        /// Whether the run was cancelled.
+        cancelled: bool,
+    },
+    /// The condition's script said no.
+    Script {
+        /// The script.
+        script: String,
+        /// Its exit code.
+        exit_code: i32,
+    },
+    /// The condition's script could not be run or was cut off.
+    ScriptError {
+        /// The script.
+        script: String,
+        /// What happened.
+        error: String,
+    },
+}
+
+/// The job or step that decided a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decider {
+    /// Its name.
+    pub name: Name,
+    /// Its result.
+    pub result: JobResult,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SkipReason::Status { condition, decided_by: Some(by), .. } => {
+                write!(f, "{condition} is false: {} ended with {}", by.name, by.result)
+            }
+            SkipReason::Status { condition, cancelled: true, .. } => {
+                write!(f, "{condition} is false: the run was cancelled")
+            }
+            SkipReason::Status { condition, .. } => {
+                write!(f, "{condition} is false: nothing before failed and nothing was cancelled")
+            }
+            SkipReason::Script { script, exit_code } => {
+                write!(f, "condition `{}` exited with {exit_code}", script.trim())
+            }
+            SkipReason::ScriptError { script, error } => {
+                write!(f, "condition `{}` could not be decided: {error}", script.trim())
+            }
+        }
+    }
+}
+
+/// Result of a job or step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobResult {
+    /// Done.
+    Success,
+    /// Went wrong.
+    Failure,
+    /// Its condition did not hold.
+    Skipped,
+    /// Stopped, or never begun because the run was cancelled.
+    Cancelled,
+}
+
+impl JobResult {
+    /// The word of the DSL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobResult::Success => "success",
+            JobResult::Failure => "failure",
+            JobResult::Skipped => "skipped",
+            JobResult::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for JobResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Result of a run; see [`RunResult::exit_code`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum RunResult {
+    /// Every job that had to succeed did.
+    Success,
+    /// A job failed.
+    Failure,
+    /// The runner's own machinery failed: no space, no shell, no executor.
+    Infrastructure,
+    /// Cancelled by a signal (2 or 15), or by a budget or `failFast` (none).
+    Cancelled {
+        /// The signal.
+        signal: Option<i32>,
+    },
+}
+
+impl RunResult {
+    /// Exit code: 0, 1, 3, or 128 plus the signal.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            RunResult::Success => 0,
+            RunResult::Failure | RunResult::Cancelled { signal: None } => 1,
+            RunResult::Infrastructure => 3,
+            RunResult::Cancelled { signal: Some(signal) } => 128 + (signal & 0x7f) as u8,
+        }
+    }
+}
+
+/// Why a run is being cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum CancelCause {
+    /// A signal (2: SIGINT, 15: SIGTERM).
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+    /// The workflow's `budget` is used up.
+    Budget,
+    /// `failFast`, after this job failed.
+    FailFast {
+        /// The job.
+        job: Name,
+    },
+}
+
+/// What failed a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Failure {
+    /// A step.
+    Step {
+        /// The step.
+        step: StepRef,
+        /// How it ended.
+        end: StepEnd,
+    },
+    /// An artifact could not be saved or restored.
+    Artifact {
+        /// Its name.
+        artifact: Name,
+        /// What happened.
+        message: String,
+    },
+    /// A provider of the job's environment failed.
+    Provider {
+        /// What happened.
+        message: String,
+    },
+    /// The job's `budget` is used up.
+    Budget,
+    /// The job's directory could not be prepared, or its executor failed.
+    Infrastructure {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// How an attempt at a step ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum StepEnd {
+    /// It exited.
+    Exit {
+        /// Exit code.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+    /// Its `timeout` passed (exit code 124).
+    Timeout,
+    /// It was cancelled.
+    Cancelled,
+    /// A provider of its environment failed, or its outputs are malformed.
+    Setup {
+        /// What happened.
+        message: String,
+    },
+    /// It could not be run: no shell, no directory, executor gone.
+    Infrastructure {
+        /// What happened.
+        message: String,
+    },
+}
+
+impl StepEnd {
+    /// Whether the step did what it had to.
+    pub fn is_success(&self) -> bool {
+        matches!(self, StepEnd::Exit { code: 0 })
+    }
+
+    /// The exit code as a shell would give it.
+    pub fn code(&self) -> i32 {
+        match self {
+            StepEnd::Exit { code } => *code,
+            StepEnd::Signal { signal } => 128 + signal,
+            StepEnd::Timeout => 124,
+            StepEnd::Cancelled => 130,
+            StepEnd::Setup { .. } => 1,
+            StepEnd::Infrastructure { .. } => 3,
+        }
+    }
+}
+
+impl fmt::Display for StepEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StepEnd::Exit { code } => write!(f, "exit code {code}"),
+            StepEnd::Signal { signal } => write!(f, "killed by signal {signal}"),
+            StepEnd::Timeout => f.write_str("timed out"),
+            StepEnd::Cancelled => f.write_str("cancelled"),
+            StepEnd::Setup { message } | StepEnd::Infrastructure { message } => f.write_str(message),
+        }
+    }
+}
+
+/// Which stream a line came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Importance of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For who looks for a fault.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Perhaps not meant.
+    Warning,
+    /// Wrong.
+    Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_round_trip() {
+        for micros in [0, 951_782_400_000_000, 1_709_164_799_999_999, 1_732_406_400_123_456] {
+            let text = Timestamp(micros).to_string();
+            assert_eq!(Timestamp::parse(&text), Some(Timestamp(micros)), "{text}");
+        }
+        assert_eq!(Timestamp(951_782_400_000_000).to_string(), "2000-02-29T00:00:00.000000Z");
+        assert_eq!(Timestamp::parse("2000-13-01T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn events_round_trip_as_json() {
+        let event = Event {
+            time: Timestamp(1),
+            kind: EventKind::JobSkipped {
+                job: "deploy".into(),
+                reason: SkipReason::Status {
+                    condition: "success()".into(),
+                    decided_by: Some(Decider { name: "build".into(), result: JobResult::Failure }),
+                    cancelled: false,
+                },
+            },
+        };
+        let json = serde_json::to_string(&event).expect("serialises");
+        assert!(json.contains(r#""event":"job-skipped""#) && json.contains(r#""decidedBy""#), "{json}");
+        assert_eq!(serde_json::from_str::<Event>(&json).expect("parses"), event);
+    }
+}
