@@ -1,2 +1,6 @@
-//! Owns: the resolved intermediate representation.
+//! Owns: the resolved intermediate representation that is evaluated.
 //! May import: base diag syntax.
+
+pub mod expr;
+pub mod module;
+pub mod text;
