@@ -1,2 +1,13 @@
 //! Owns: pure store formats (hashes, base32, store paths, ATerm, NAR).
 //! May import: base.
+
+pub mod aterm;
+pub mod base32;
+pub mod content_address;
+pub mod derivation;
+pub mod hash;
+pub mod hash_text;
+pub mod modulo;
+pub mod nar;
+pub mod placeholder;
+pub mod store_path;
