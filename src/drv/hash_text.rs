@@ -147,8 +147,11 @@ impl Hash {
     }
 }
 
+/// An algorithm and whether the text that follows it is SRI.
+type Prefix = Option<(Algo, bool)>;
+
 /// Splits `algo:rest` and `algo-rest`; the flag tells that it was the latter, SRI.
-fn split_prefix(text: &[u8]) -> Result<(Option<(Algo, bool)>, &[u8]), HashError> {
+fn split_prefix(text: &[u8]) -> Result<(Prefix, &[u8]), HashError> {
     let separator = memchr::memchr(b':', text).or_else(|| memchr::memchr(b'-', text));
     match separator {
         Some(at) => Ok((Some((Algo::parse(&text[..at])?, text[at] == b'-')), &text[at + 1..])),

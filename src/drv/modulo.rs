@@ -141,6 +141,7 @@ fn fixed_hash(dir: &StoreDir, drv: &Derivation) -> Result<Hash, DerivationError>
 mod tests {
     use super::*;
     use crate::drv::content_address::{ContentAddress, Method};
+    use crate::drv::derivation::STRUCTURED_ATTRS;
     use crate::drv::hash::Algo;
     use crate::drv::placeholder;
 
@@ -327,6 +328,30 @@ mod tests {
             &impure,
             "jcxy0z97p43hsrwf5r9fvff9223x5pyv-i.drv",
             &[("out", "/14b5p8j9592vlynsc0ybrb3sji43l23kwzk0pwl9j4kpf9scn6k8")],
+        );
+    }
+
+    #[test]
+    fn structured_attributes() {
+        let mut maker = Maker::new();
+        let p = maker.two_outputs();
+        let mut drv = maker.base("t", &[("out", Output::Deferred), ("bin", Output::Deferred)]);
+        drv.env.retain(|name, _| drv.outputs.contains_key(name));
+        maker.use_output(&mut drv, "z", &p, "out");
+        drv.env.remove(b"z".as_slice());
+        let json =
+            r#"{"a":{"b":[1,2.5,null,true,"x\n"]},"builder":"/bin/sh","name":"t","outputs":["out","bin"],"#;
+        let json =
+            format!(r#"{json}"system":"x86_64-linux","z":"/nix/store/b2kb09k6igq2ndz0jnzs5bnk74xlmp6d-a"}}"#);
+        drv.env.insert(STRUCTURED_ATTRS.to_vec(), json.into_bytes());
+        let made = maker.make(drv);
+        maker.check(
+            &made,
+            "k4v2gh31b4gi5k47z9z9d1m51n6yiqlz-t.drv",
+            &[
+                ("out", "2w6w90jyqwjzssh7j6rvnks9mk9v9adc-t"),
+                ("bin", "swpjq58j6g6pjl07zl4xnhbjx5aafckv-t-bin"),
+            ],
         );
     }
 
