@@ -1,7 +1,56 @@
-//! Owns: commands.
-//! May import: everything.
+//! Owns: commands, and findings as text.
+//! May import: base diag syntax drv ir eval workflow engine exec report.
+
+mod args;
+mod completions;
+mod error;
+mod explain;
+mod init;
+mod man;
+pub mod render;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+pub use args::Cli;
+use args::Command;
+use error::{CliError, Exit};
 
 /// Runs the program with the process's arguments.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return ExitCode::from(usage(&e) as u8),
+    };
+    let result = dispatch(&cli);
+    let exit = result.unwrap_or_else(|e| {
+        e.report(&cli.global);
+        e.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+/// Prints what clap has to say. `eval` and `parse` answer as Nix does, with 1, even to wrong usage.
+fn usage(e: &clap::Error) -> i32 {
+    // Nothing can be done about a closed standard stream here.
+    drop(e.print());
+    match e.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => {
+            let like_nix = std::env::args_os().skip(1).find(|a| !a.as_encoded_bytes().starts_with(b"-"));
+            if like_nix.is_some_and(|a| a == "eval" || a == "parse") { 1 } else { 2 }
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
+    match &cli.command {
+        Command::Init(args) => init::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+    }
 }
