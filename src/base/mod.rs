@@ -2,4 +2,5 @@
 //! May import: nothing.
 
 pub mod source;
+pub mod suggest;
 pub mod symbol;
