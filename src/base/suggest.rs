@@ -58,10 +58,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// "did you mean `a` or `b`?", or nothing when no candidate is near.
-pub fn did_you_mean<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let names: Vec<String> = nearest(name, candidates).iter().map(|n| format!("`{n}`")).collect();
     let (last, first) = names.split_last()?;
     Some(if first.is_empty() {

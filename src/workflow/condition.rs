@@ -143,10 +143,9 @@ impl Parser<'_> {
                     _ => Err(ConditionError::UnknownFunction(name)),
                 }
             }
-            Some(t) => Err(ConditionError::Syntax(format!(
-                "a status function was expected before `{}`",
-                t.text()
-            ))),
+            Some(t) => {
+                Err(ConditionError::Syntax(format!("a status function was expected before `{}`", t.text())))
+            }
             None => Err(ConditionError::Syntax("a status function is missing at the end".into())),
         }
     }
@@ -180,10 +179,7 @@ pub fn parse(text: &str) -> Result<Condition, ConditionError> {
         let mut p = Parser { tokens: &tokens, at: 0, depth: 0 };
         let e = p.or()?;
         if let Some(t) = p.peek() {
-            return Err(ConditionError::Syntax(format!(
-                "`&&` or `||` was expected before `{}`",
-                t.text()
-            )));
+            return Err(ConditionError::Syntax(format!("`&&` or `||` was expected before `{}`", t.text())));
         }
         return Ok(if e == StatusExpr::Success { Condition::Success } else { Condition::Expr(e) });
     }
@@ -223,12 +219,8 @@ fn eval(e: &StatusExpr, success: bool, failure: bool, cancelled: bool) -> bool {
         StatusExpr::Always => true,
         StatusExpr::Cancelled => cancelled,
         StatusExpr::Not(a) => !eval(a, success, failure, cancelled),
-        StatusExpr::And(a, b) => {
-            eval(a, success, failure, cancelled) && eval(b, success, failure, cancelled)
-        }
-        StatusExpr::Or(a, b) => {
-            eval(a, success, failure, cancelled) || eval(b, success, failure, cancelled)
-        }
+        StatusExpr::And(a, b) => eval(a, success, failure, cancelled) && eval(b, success, failure, cancelled),
+        StatusExpr::Or(a, b) => eval(a, success, failure, cancelled) || eval(b, success, failure, cancelled),
     }
 }
 
@@ -252,10 +244,7 @@ mod tests {
     #[test]
     fn mistakes() {
         assert_eq!(parse("sucess()"), Err(ConditionError::UnknownFunction("sucess".into())));
-        assert_eq!(
-            parse("always() || never()"),
-            Err(ConditionError::UnknownFunction("never".into()))
-        );
+        assert_eq!(parse("always() || never()"), Err(ConditionError::UnknownFunction("never".into())));
         assert!(matches!(parse("success() &&"), Err(ConditionError::Syntax(_))));
         assert!(matches!(parse("(success()"), Err(ConditionError::Syntax(_))));
         assert!(matches!(parse("success() failure()"), Err(ConditionError::Syntax(_))));

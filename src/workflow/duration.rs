@@ -29,11 +29,9 @@ pub enum DurationError {
 }
 
 /// What durations look like, for help texts.
-pub const FORMS: &str =
-    "write seconds as an integer, or a text like \"90s\", \"5m\", \"1h30m\" or \"250ms\"";
+pub const FORMS: &str = "write seconds as an integer, or a text like \"90s\", \"5m\", \"1h30m\" or \"250ms\"";
 
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// The longest duration: a hundred years, so that adding to a clock never overflows.
 const LONGEST_MS: u64 = 100 * 365 * 86_400_000;
@@ -90,10 +88,7 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
             return Err(DurationError::Order);
         }
         smallest = scale;
-        total = n
-            .checked_mul(scale)
-            .and_then(|ms| total.checked_add(ms))
-            .ok_or(DurationError::TooLong)?;
+        total = n.checked_mul(scale).and_then(|ms| total.checked_add(ms)).ok_or(DurationError::TooLong)?;
         rest = &after[letters..];
     }
     bounded(total)

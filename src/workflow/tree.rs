@@ -193,11 +193,7 @@ pub(crate) fn from_json(v: &serde_json::Value) -> Node {
         Value::Object(map) => {
             let mut attrs: Vec<Attr> = map
                 .iter()
-                .map(|(name, v)| Attr {
-                    name: name.clone(),
-                    key: SpanId::NONE,
-                    value: from_json(v),
-                })
+                .map(|(name, v)| Attr { name: name.clone(), key: SpanId::NONE, value: from_json(v) })
                 .collect();
             attrs.sort_by(|a, b| a.name.cmp(&b.name));
             Kind::Attrs(attrs)

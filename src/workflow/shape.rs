@@ -1,0 +1,513 @@
+//! The shape check: a tree against the table of keys.
+//!
+//! It finds every unknown, missing, doubled or older key and every value of the wrong type, and
+//! hands on errors of evaluation. What it lets through, decoding can rely on.
+
+use super::schema::{self, Key, Table, Type};
+use super::tree::{Attr, Kind, Node};
+use super::{condition, duration};
+use crate::base::source::SpanId;
+use crate::base::suggest;
+use crate::diag::{Applicability, Diagnostic, Edit, Fix};
+
+/// Keys that the library itself puts on sets.
+pub(crate) fn is_internal(name: &str) -> bool {
+    matches!(name, "_type" | "_matrix" | "_extended" | "__functor" | "__functionArgs")
+}
+
+/// Collects findings on one tree.
+pub(crate) struct Shape<'d> {
+    pub(crate) out: &'d mut Vec<Diagnostic>,
+}
+
+/// Where a value stands: its name for messages, and the key to point at when it has no text.
+#[derive(Clone)]
+pub(crate) struct Spot {
+    pub(crate) name: String,
+    pub(crate) key: SpanId,
+}
+
+impl Spot {
+    pub(crate) fn new(name: impl Into<String>, key: SpanId) -> Spot {
+        Spot { name: name.into(), key }
+    }
+}
+
+/// The better of the two places: values computed far away still point somewhere.
+pub(crate) fn place(node: &Node, key: SpanId) -> SpanId {
+    if node.span.resolve().is_some() { node.span } else { key }
+}
+
+/// What a type is called, with an article.
+pub(crate) fn describe(ty: &Type) -> String {
+    match ty {
+        Type::Any | Type::Data => "a value".into(),
+        Type::Text => "a string".into(),
+        Type::Name => "a string that is not empty".into(),
+        Type::Bool => "a boolean".into(),
+        Type::Int(0) => "an integer that is not negative".into(),
+        Type::Int(1) => "a positive integer".into(),
+        Type::Int(n) => format!("an integer of at least {n}"),
+        Type::Number => "a number".into(),
+        Type::Duration => "a duration".into(),
+        Type::Condition => "a condition (a string)".into(),
+        Type::EnvValue => "a string, number, boolean, path or null".into(),
+        Type::PathText => "a string or path".into(),
+        Type::OneOf(words) => {
+            let words: Vec<_> = words.iter().map(|w| format!("\"{w}\"")).collect();
+            match words.split_last() {
+                Some((last, rest)) if !rest.is_empty() => {
+                    format!("{} or {last}", rest.join(", "))
+                }
+                _ => words.concat(),
+            }
+        }
+        Type::List(_, what) => format!("a list of {what}"),
+        Type::OneOrList(_, what) => format!("a list of {what}"),
+        Type::Map(_, what) => format!("an attribute set of {what}"),
+        Type::Record(table) => format!("a {}", table.what),
+        Type::TextOr(table) => format!("a string or a {}", table.what),
+        Type::Function => "a function".into(),
+        Type::Executor => "an executor".into(),
+        Type::Provider => "an environment provider".into(),
+        Type::Package => "a package".into(),
+        Type::Step => "a step".into(),
+        Type::Callable => "a workflow file or function".into(),
+        Type::Either(a, b) => format!("{} or {}", describe(a), describe(b)),
+    }
+}
+
+impl Shape<'_> {
+    fn wrong(&mut self, node: &Node, ty: &Type, at: &Spot) {
+        let found = match (&node.kind, ty) {
+            (Kind::Str(s), Type::OneOf(_)) => format!("\"{}\"", String::from_utf8_lossy(s)),
+            (Kind::Int(i), Type::Int(_)) => i.to_string(),
+            _ => node.describe().to_string(),
+        };
+        // An environment has a code of its own.
+        let code = if matches!(ty, Type::EnvValue) { "NXA402" } else { "NXA003" };
+        let mut d =
+            Diagnostic::error(code, format!("{} must be {}, and this is {found}", at.name, describe(ty)))
+                .at(place(node, at.key), format!("this is {found}"));
+        if place(node, at.key) != at.key {
+            d = d.also(at.key, "the value of this key");
+        }
+        d = match (ty, node.text()) {
+            (Type::OneOf(words), Some(text)) => match suggest::did_you_mean(text, words.iter().copied()) {
+                Some(help) => d.help(help),
+                None => d,
+            },
+            (Type::List(..), Some(text)) if text.len() < 60 && !text.contains('\n') => {
+                d.help(format!("write a list: `[ \"{text}\" ]`"))
+            }
+            (Type::Bool, Some("true" | "false")) => d.help("write it without the quotes"),
+            (Type::Int(_), Some(text)) if text.parse::<i64>().is_ok() => {
+                d.help("write it without the quotes")
+            }
+            (Type::Step, _) => d.help("a step is a set: `{ name = \"test\"; bash = \"make test\"; }`"),
+            (Type::Executor, _) => d.help("use one of `nixactions.executors`"),
+            (Type::Provider, _) => d.help("use one of `nixactions.envProviders`"),
+            (Type::Condition, None) if node.bool() == Some(true) => {
+                d.help("leave it out to run on success, or write `\"always()\"`")
+            }
+            (Type::EnvValue, None) if matches!(node.kind, Kind::List(_) | Kind::Attrs(_)) => {
+                d.help("make it a string, with `builtins.toJSON` say")
+            }
+            (Type::Duration, None) => d.help(duration::FORMS),
+            _ => d,
+        };
+        self.out.push(d);
+    }
+
+    /// Checks a value; true when its outermost shape is right.
+    pub(crate) fn check(&mut self, node: &Node, ty: &Type, at: &Spot) -> bool {
+        match (&node.kind, ty) {
+            (Kind::Error(e), _) => {
+                self.out.push((**e).clone());
+                return false;
+            }
+            (_, Type::Any) => return true,
+            (_, Type::Data) => return self.data(node, at),
+            _ => {}
+        }
+        let fits = self.fits(node, ty, at);
+        if !fits {
+            self.wrong(node, ty, at);
+        }
+        fits
+    }
+
+    /// Hands on the errors inside of data that has no schema.
+    fn data(&mut self, node: &Node, at: &Spot) -> bool {
+        match &node.kind {
+            Kind::Error(e) => {
+                self.out.push((**e).clone());
+                false
+            }
+            Kind::List(items) => items.iter().fold(true, |ok, n| self.data(n, at) && ok),
+            Kind::Attrs(attrs) => attrs.iter().fold(true, |ok, a| self.data(&a.value, at) && ok),
+            _ => true,
+        }
+    }
+
+    /// Whether the outermost shape fits; what is inside is checked on the way.
+    fn fits(&mut self, node: &Node, ty: &Type, at: &Spot) -> bool {
+        match (ty, &node.kind) {
+            (Type::Text, Kind::Str(_)) => node.text().is_some(),
+            (Type::Name, Kind::Str(s)) => !s.is_empty() && node.text().is_some(),
+            (Type::Bool, Kind::Bool(_)) => true,
+            (Type::Int(least), Kind::Int(i)) => i >= least,
+            (Type::Number, Kind::Int(_) | Kind::Float(_)) => true,
+            (Type::Duration, Kind::Int(_)) => {
+                self.duration(node, at);
+                true
+            }
+            (Type::Duration, Kind::Str(_)) if node.text().is_some() => {
+                self.duration(node, at);
+                true
+            }
+            (Type::Condition, Kind::Str(_)) if node.text().is_some() => {
+                self.condition(node, at);
+                true
+            }
+            (Type::EnvValue, _) => is_env_value(node),
+            (Type::PathText, Kind::Path(_)) => true,
+            (Type::PathText, Kind::Str(s)) => !s.is_empty() && node.text().is_some(),
+            (Type::OneOf(words), Kind::Str(_)) => node.text().is_some_and(|t| words.contains(&t)),
+            (Type::List(item, what) | Type::OneOrList(item, what), Kind::List(items)) => {
+                for (i, n) in items.iter().enumerate() {
+                    let spot = item_spot(item, what, n, i, items.len(), at);
+                    self.check(n, item, &spot);
+                }
+                true
+            }
+            (Type::OneOrList(item, _), Kind::Str(_)) => self.check(node, item, at),
+            (Type::Map(item, _), Kind::Attrs(attrs)) if node.tag().is_none() => {
+                for a in attrs {
+                    self.check(&a.value, item, &member_spot(item, a, at));
+                }
+                true
+            }
+            (Type::Record(table), Kind::Attrs(attrs)) => {
+                self.record(node, attrs, table, at);
+                true
+            }
+            (Type::TextOr(_), Kind::Str(s)) => !s.is_empty() && node.text().is_some(),
+            (Type::TextOr(table), Kind::Attrs(attrs)) => {
+                self.record(node, attrs, table, at);
+                true
+            }
+            (Type::Function, Kind::Function) => true,
+            (Type::Function, Kind::Attrs(_)) => node.attr("__functor").is_some(),
+            (Type::Callable, Kind::Function | Kind::Path(_) | Kind::Attrs(_)) => true,
+            (Type::Executor, Kind::Attrs(_)) if node.tag() == Some("executor") => {
+                self.executor(node, at);
+                true
+            }
+            (Type::Provider, Kind::Derivation(_)) => true,
+            (Type::Provider, Kind::Attrs(_)) if node.tag() == Some("envProvider") => {
+                self.provider(node, at);
+                true
+            }
+            (Type::Package, Kind::Derivation(_) | Kind::Path(_)) => true,
+            (Type::Package, Kind::Str(s)) => s.starts_with(b"/") && node.text().is_some(),
+            (Type::Step, Kind::Derivation(_)) => true,
+            (Type::Step, Kind::Attrs(attrs)) if node.tag().is_none() => {
+                self.record(node, attrs, &schema::STEP, at);
+                self.script(node, at);
+                true
+            }
+            (Type::Either(a, b), _) => self.fits(node, a, at) || self.fits(node, b, at),
+            _ => false,
+        }
+    }
+
+    fn duration(&mut self, node: &Node, at: &Spot) {
+        let parsed = match (&node.kind, node.text()) {
+            (Kind::Int(i), _) => duration::from_seconds(*i),
+            (_, Some(text)) => duration::parse(text),
+            _ => return,
+        };
+        // Only a delay may be zero: a limit of no time lets nothing run.
+        let why = match parsed {
+            Err(e) => e.to_string(),
+            Ok(d) if d.is_zero() && !at.name.contains("_time") && !at.name.contains("Time`") => {
+                "it is zero, which lets nothing run".into()
+            }
+            Ok(_) => return,
+        };
+        self.out.push(
+            Diagnostic::error("NXA301", format!("{} is not a duration: {why}", at.name))
+                .at(place(node, at.key), "not a duration")
+                .help(duration::FORMS),
+        );
+    }
+
+    fn condition(&mut self, node: &Node, at: &Spot) {
+        use condition::ConditionError as E;
+        let Some(Err(e)) = node.text().map(condition::parse) else { return };
+        let d = Diagnostic::error("NXA304", format!("{}: {e}", at.name));
+        let d = match &e {
+            E::UnknownFunction(name) => {
+                let d = d.at(place(node, at.key), format!("`{name}()` is not known"));
+                match suggest::did_you_mean(name, condition::FUNCTIONS) {
+                    Some(s) => d.help(s.replace("`?", "()`?")),
+                    None => d,
+                }
+                .note("the status functions are success(), failure(), always() and cancelled()")
+            }
+            E::Mixed => d.at(place(node, at.key), "a status function with a script").help(
+                "write the script alone: it is only run when `success()` holds; \
+                 for other cases test inside the step",
+            ),
+            E::Empty => d
+                .at(place(node, at.key), "this is empty")
+                .help("leave it out to run on success, or write `\"always()\"`"),
+            E::Syntax(_) => d.at(place(node, at.key), "this does not parse"),
+        };
+        self.out.push(d);
+    }
+
+    fn executor(&mut self, node: &Node, at: &Spot) {
+        let Some(options) = node.attr("options") else { return };
+        let spot = Spot::new(format!("the options of {}", at.name), place(node, at.key));
+        match (node.attr("kind").and_then(|k| k.value.text()), &options.value.kind) {
+            (Some("local"), _) => {
+                self.check(&options.value, &Type::Record(&schema::LOCAL_EXECUTOR), &spot);
+            }
+            (_, Kind::Attrs(_)) => {
+                self.data(&options.value, &spot);
+            }
+            _ => self.wrong(&options.value, &Type::Map(&Type::Any, "options"), &spot),
+        }
+    }
+
+    fn provider(&mut self, node: &Node, at: &Spot) {
+        let Some(options) = node.attr("options") else { return };
+        let kind = node.attr("kind").and_then(|k| k.value.text()).unwrap_or_default();
+        if let Some(table) = schema::provider(kind) {
+            let spot = Spot::new(format!("envProviders.{kind}"), place(node, at.key));
+            self.check(&options.value, &Type::Record(table), &spot);
+        }
+    }
+
+    /// A step has one script.
+    fn script(&mut self, node: &Node, at: &Spot) {
+        let (bash, run) = (node.attr("bash"), node.attr("run"));
+        match (bash, run) {
+            (None, None) => {
+                // A misspelt key is one mistake, not two.
+                let misspelt = node.attrs().unwrap_or_default().iter().any(|a| {
+                    schema::STEP.find(&a.name).is_none()
+                        && suggest::nearest(&a.name, ["bash", "run"]).first().is_some()
+                });
+                if !misspelt {
+                    self.out.push(
+                        Diagnostic::error("NXA002", format!("{} has no script", at.name))
+                            .at(place(node, at.key), "`bash` is missing here")
+                            .help("add `bash = ''…'';`"),
+                    );
+                }
+            }
+            (Some(a), Some(b)) => self.exclusive(a, b, at),
+            (Some(bash), None) => {
+                if let Some(shell) = node.attr("shell") {
+                    self.out.push(
+                        Diagnostic::error(
+                            "NXA005",
+                            format!("{} has `shell`, but a script in `bash` always runs under bash", at.name),
+                        )
+                        .at(shell.key, "has no effect on `bash`")
+                        .also(bash.key, "the script")
+                        .help("call the script `run`, or remove `shell`"),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn exclusive(&mut self, a: &Attr, b: &Attr, at: &Spot) {
+        self.out.push(
+            Diagnostic::error("NXA005", format!("{} has both `{}` and `{}`", at.name, a.name, b.name))
+                .at(b.key, "excludes the other")
+                .also(a.key, "given here")
+                .help("keep one of them"),
+        );
+    }
+
+    /// Checks the keys of a set, and the value of each.
+    pub(crate) fn record(&mut self, node: &Node, attrs: &[Attr], table: &'static Table, at: &Spot) {
+        let mut misspelt: Vec<&'static str> = Vec::new();
+        for a in attrs {
+            match table.find(&a.name) {
+                Some(key) => self.known(a, key, at),
+                None if is_internal(&a.name) => {}
+                None => misspelt.extend(self.unknown(a, table, at)),
+            }
+        }
+        for key in table.keys {
+            let given: Vec<&Attr> = key.names().filter_map(|n| attrs.iter().find(|a| a.name == n)).collect();
+            if let [a, b, ..] = given[..] {
+                self.exclusive(a, b, at);
+            }
+            let absent = given.iter().all(|a| matches!(a.value.kind, Kind::Null));
+            if key.required && absent && !misspelt.contains(&key.name) {
+                self.out.push(
+                    Diagnostic::error("NXA002", format!("{} has no `{}`", at.name, key.name))
+                        .at(place(node, at.key), format!("`{}` is missing here", key.name))
+                        .help(format!("add `{} = …;`: {}", key.name, lower_first(key.doc))),
+                );
+            }
+        }
+    }
+
+    fn known(&mut self, a: &Attr, key: &'static Key, at: &Spot) {
+        if key.deprecated.contains(&a.name.as_str()) {
+            let mut d =
+                Diagnostic::warning("NXA004", format!("`{}` is the older name of `{}`", a.name, key.name))
+                    .at(a.key, format!("now called `{}`", key.name));
+            d.fixes.extend(rename(a, key.name, Applicability::Safe));
+            self.out.push(d);
+        }
+        if !matches!(a.value.kind, Kind::Null) {
+            let spot = Spot::new(format!("`{}` of {}", a.name, at.name), a.key);
+            self.check(&a.value, &key.ty, &spot);
+        }
+    }
+
+    /// Reports a key nobody knows; the names it was likely meant to be.
+    fn unknown(&mut self, a: &Attr, table: &'static Table, at: &Spot) -> Vec<&'static str> {
+        let names = table.keys.iter().map(|k| k.name);
+        let near = suggest::nearest(&a.name, names.clone());
+        let mut d = Diagnostic::error("NXA001", format!("{} has no key `{}`", at.name, a.name))
+            .at(a.key, format!("not a key of a {}", table.what));
+        match suggest::did_you_mean(&a.name, names) {
+            Some(help) => d = d.help(help),
+            None if table.keys.len() <= 14 => {
+                let all: Vec<_> = table.keys.iter().map(|k| format!("`{}`", k.name)).collect();
+                d = d.note(format!("its keys are {}", all.join(", ")));
+            }
+            None => {}
+        }
+        if let [only] = near[..] {
+            d.fixes.extend(rename(a, only, Applicability::Unsafe));
+        }
+        self.out.push(d);
+        near
+    }
+}
+
+fn rename(a: &Attr, to: &str, applicability: Applicability) -> Option<Fix> {
+    let place = a.key.resolve()?;
+    Some(Fix {
+        title: format!("rename `{}` to `{to}`", a.name),
+        edits: vec![Edit { place, text: to.to_string() }],
+        applicability,
+    })
+}
+
+fn lower_first(s: &str) -> String {
+    let s = s.trim_end_matches('.');
+    let mut chars = s.chars();
+    chars.next().map_or(String::new(), |c| c.to_lowercase().chain(chars).collect())
+}
+
+fn is_env_value(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Path(_) => true,
+        Kind::Str(s) => node.text().is_some() && !s.contains(&0),
+        Kind::Attrs(_) => match node.tag() {
+            Some("secret") => node.get("value").is_some_and(|v| v.text().is_some_and(|t| !t.contains('\0'))),
+            Some("fromEnv") => node.get("name").is_some_and(|v| v.text().is_some()),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// How an item of a list is called.
+fn item_spot(item: &Type, what: &str, node: &Node, i: usize, len: usize, at: &Spot) -> Spot {
+    let owner = at.name.split_once(" of ").map_or(at.name.as_str(), |p| p.1);
+    let name = match item {
+        Type::Step => match node.get("name").and_then(Node::text) {
+            Some(name) => format!("step `{name}` of {owner}"),
+            None => format!("step {} of {owner}", i + 1),
+        },
+        _ if len == 1 => format!("the item of {}", at.name),
+        _ => format!("item {} of {} ({what})", i + 1, at.name),
+    };
+    Spot::new(name, at.key)
+}
+
+/// How a member of a set with free keys is called.
+fn member_spot(item: &Type, a: &Attr, at: &Spot) -> Spot {
+    let name = match item {
+        Type::Record(t) if t.what == "job" => format!("job `{}`", a.name),
+        Type::Record(t) => format!("{} `{}`", t.what, a.name),
+        Type::EnvValue => format!("`{}` in {}", a.name, at.name),
+        _ => format!("`{}` in {}", a.name, at.name),
+    };
+    Spot::new(name, a.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::tree::from_json;
+    use serde_json::json;
+
+    fn check(v: serde_json::Value) -> Vec<String> {
+        let mut out = Vec::new();
+        let node = from_json(&v);
+        Shape { out: &mut out }.check(
+            &node,
+            &Type::Record(&schema::WORKFLOW),
+            &Spot::new("the workflow", SpanId::NONE),
+        );
+        out.into_iter()
+            .map(|d| {
+                format!("{} {}{}", d.code, d.message, d.help.map_or(String::new(), |h| format!(" | {h}")))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_good_workflow_has_no_findings() {
+        let found = check(json!({
+            "name": "ci",
+            "env": { "A": 1, "B": null, "C": true, "D": 1.5, "E": "x" },
+            "timeout": "5m",
+            "jobs": {
+                "lint": { "steps": [ { "bash": "true", "retry": { "max_attempts": 3, "on": [1, "timeout"] } } ] },
+                "test": { "needs": "lint", "if": "always()", "inputs": ["a", { "name": "b", "path": "x" }],
+                          "outputs": { "o": "dist" }, "steps": [ { "run": "print(1)", "shell": "python3" } ] },
+            },
+        }));
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_mistake_is_found() {
+        let found = check(json!({
+            "nam": "ci",
+            "timeout": "soon",
+            "jobs": {
+                "a": { "neds": [], "steps": [ {}, 3, { "bash": "x", "shell": "sh" }, { "bassh": "y" } ] },
+                "b": { "if": "sucess()", "condition": "always()", "actions": [ { "bash": "x" } ],
+                       "retry": { "backoff": "linaer", "max_attempts": 0 } },
+            },
+        }));
+        let codes: Vec<&str> = found.iter().map(|f| &f[..6]).collect();
+        assert_eq!(
+            codes,
+            [
+                "NXA001", "NXA002", "NXA003", "NXA005", "NXA001", "NXA004", "NXA304", "NXA003", "NXA003",
+                "NXA005", "NXA001", "NXA301"
+            ],
+            "{found:#?}"
+        );
+        assert!(found.iter().any(|f| f.contains("did you mean `name`?")), "{found:#?}");
+        assert!(found.iter().any(|f| f.contains("did you mean `success()`?")), "{found:#?}");
+    }
+}
