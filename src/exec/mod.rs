@@ -1,2 +1,5 @@
 //! Owns: executors.
-//! May import: base diag workflow engine.
+//! May import: base diag workflow store engine.
+
+pub mod local;
+pub mod registry;

@@ -1,0 +1,280 @@
+//! Finding and ending everything that a step started, however it hid.
+//!
+//! The runner is a child subreaper, so each descendant stays one: a daemon that forks twice and
+//! opens its own session becomes the runner's child. Which step or job a descendant belongs to is
+//! told by its process group, by a tag in its environment, or by its parent belonging there.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+
+/// The variable that marks the processes of a step.
+pub(super) const TAG_VARIABLE: &str = "NIXACTIONS_PROCESS_TAG";
+/// Longest wait for killed processes to be gone; only a process stuck in the kernel takes longer.
+const GONE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Children that a step's own future waits for; nobody else may reap them.
+static DIRECT: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
+
+pub(super) fn register_direct(pid: Pid) {
+    let mut direct = DIRECT.lock().unwrap_or_else(|e| e.into_inner());
+    direct.get_or_insert_default().insert(pid.as_raw_nonzero().get());
+}
+
+pub(super) fn forget_direct(pid: Pid) {
+    let mut direct = DIRECT.lock().unwrap_or_else(|e| e.into_inner());
+    direct.get_or_insert_default().remove(&pid.as_raw_nonzero().get());
+}
+
+fn is_direct(pid: i32) -> bool {
+    let direct = DIRECT.lock().unwrap_or_else(|e| e.into_inner());
+    direct.as_ref().is_some_and(|direct| direct.contains(&pid))
+}
+
+/// Makes this process the new parent of every orphan among its descendants.
+pub(super) fn become_subreaper() -> std::io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// The tag of a step: a path `RUN/JOB/STEP`, behind the tag of the run around this one if a step
+/// runs nixactions itself.
+pub(super) fn tag_value(path: &str) -> String {
+    match std::env::var(TAG_VARIABLE) {
+        Ok(outer) if !outer.is_empty() => format!("{outer} {path}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// A process as `/proc/PID/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    state: u8,
+    /// In clock ticks since boot; with the pid it names a process for ever.
+    start: u64,
+}
+
+impl Process {
+    fn read(pid: i32) -> Option<Process> {
+        Process::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
+        // The command's name stands in parentheses and may itself hold any byte.
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let start = fields.nth(16)?.parse().ok()?;
+        Some(Process { pid, parent, group, state, start })
+    }
+
+    fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Signals this very process, not one that got its number afterwards.
+    fn signal(&self, signal: Signal) {
+        let Some(pid) = Pid::from_raw(self.pid) else { return };
+        let Ok(fd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
+        if Process::read(self.pid).is_some_and(|now| now.start == self.start) {
+            // A failure means that it is gone or not ours to signal; the next look shows which.
+            let _gone = rustix::process::pidfd_send_signal(fd, signal);
+        }
+    }
+}
+
+fn all_processes() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(Process::read).collect()
+}
+
+/// Whether a process's environment, as it was when it was started, carries a tag below `prefix`.
+fn has_tag(pid: i32, prefix: &str) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    environment.split(|byte| *byte == 0).any(|variable| {
+        let value = variable
+            .strip_prefix(TAG_VARIABLE.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"="))
+            .unwrap_or_default();
+        value.split(|byte| *byte == b' ').any(|tag| tag.starts_with(prefix.as_bytes()))
+    })
+}
+
+/// A set of processes: those of a step, of a job, or of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    /// Prefix of the tags, ending in `/`.
+    pub(super) tag: String,
+    /// Process groups that belong here.
+    pub(super) groups: Vec<Pid>,
+}
+
+impl Tree {
+    /// The living members among this process's descendants. Dead ones that fell to us are reaped.
+    fn members(&self) -> Vec<Process> {
+        let own = std::process::id() as i32;
+        let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+        for process in all_processes() {
+            children.entry(process.parent).or_default().push(process);
+        }
+        let mut members = Vec::new();
+        // Whoever descends from a member is one too, even with an environment of its own.
+        let mut open = vec![(own, false)];
+        while let Some((parent, inside)) = open.pop() {
+            for process in children.remove(&parent).unwrap_or_default() {
+                let member = inside || self.names(&process);
+                open.push((process.pid, member));
+                if member && !process.is_dead() {
+                    members.push(process);
+                } else if member && process.parent == own && !is_direct(process.pid) {
+                    reap(process.pid);
+                }
+            }
+        }
+        members
+    }
+
+    fn names(&self, process: &Process) -> bool {
+        self.groups.iter().any(|group| group.as_raw_nonzero().get() == process.group)
+            || has_tag(process.pid, &self.tag)
+    }
+
+    /// Whether nothing of the tree lives.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members().is_empty()
+    }
+
+    /// Sends a signal to every member.
+    pub(super) fn signal(&self, signal: Signal) {
+        for process in self.members() {
+            process.signal(signal);
+        }
+    }
+
+    /// Kills every member and waits until all are gone; the pids of those that would not go.
+    pub(super) async fn kill(&self) -> Vec<i32> {
+        let limit = Instant::now() + GONE_LIMIT;
+        loop {
+            // Members are stopped before any is killed, so that a chain of processes that fork and
+            // exit cannot run ahead of us.
+            let mut stopped: HashMap<i32, Process> = HashMap::new();
+            loop {
+                let mut fresh = 0;
+                for process in self.members() {
+                    if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
+                        process.signal(Signal::STOP);
+                        fresh += 1;
+                    }
+                }
+                if fresh == 0 || Instant::now() >= limit {
+                    break;
+                }
+            }
+            if stopped.is_empty() {
+                return Vec::new();
+            }
+            for process in stopped.values() {
+                process.signal(Signal::KILL);
+            }
+            if Instant::now() >= limit {
+                return self.members().iter().map(|process| process.pid).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Asks every member to end, and kills what is left after `grace`.
+    pub(super) async fn end(&self, grace: Duration) -> Vec<i32> {
+        let limit = Instant::now() + grace;
+        self.signal(Signal::TERM);
+        // A stopped process would see the TERM only when it is continued.
+        self.signal(Signal::CONT);
+        let mut pause = Duration::from_millis(1);
+        while Instant::now() < limit {
+            if self.is_empty() {
+                return Vec::new();
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        self.kill().await
+    }
+}
+
+fn reap(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // ECHILD means that another thread was quicker.
+        let _reaped = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+    }
+}
+
+/// Whether a step that has just ended may have left something behind: its group lives on, or this
+/// process has a child that no step waits for. Cheap, and wrong only on the safe side.
+pub(super) fn may_have_left(group: Pid) -> bool {
+    while let Ok(Some(_)) = rustix::process::waitpgid(group, WaitOptions::NOHANG) {}
+    rustix::process::test_kill_process_group(group).is_ok() || has_unknown_child()
+}
+
+/// Orphans are given to the first living thread, which is the main one.
+fn has_unknown_child() -> bool {
+    let own = std::process::id();
+    match fs::read_to_string(format!("/proc/{own}/task/{own}/children")) {
+        Ok(children) => {
+            children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).any(|pid| !is_direct(pid))
+        }
+        // The kernel may be built without that file.
+        Err(_) => true,
+    }
+}
+
+/// Kills what a run that ended without cleaning up (its runner was killed) left behind, wherever
+/// its processes hang now. Returns how many there were.
+pub fn kill_run(run: &str) -> usize {
+    let prefix = format!("{run}/");
+    let own = std::process::id() as i32;
+    let mut killed: HashSet<(i32, u64)> = HashSet::new();
+    loop {
+        let found: Vec<Process> = all_processes()
+            .into_iter()
+            .filter(|process| process.pid != own && !process.is_dead() && has_tag(process.pid, &prefix))
+            .filter(|process| !killed.contains(&(process.pid, process.start)))
+            .collect();
+        if found.is_empty() {
+            return killed.len();
+        }
+        for process in &found {
+            process.signal(Signal::STOP);
+        }
+        for process in found {
+            process.signal(Signal::KILL);
+            killed.insert((process.pid, process.start));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_past_any_name() {
+        let stat = b"42 (a) b) R) S 7 41 40 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 9876 1 2";
+        let process = Process::parse(42, stat).expect("parses");
+        assert_eq!((process.parent, process.group, process.state, process.start), (7, 41, b'S', 9876));
+        assert!(Process::parse(42, b"42 (x").is_none());
+    }
+
+    #[test]
+    fn own_process_is_listed() {
+        let own = std::process::id() as i32;
+        assert!(all_processes().iter().any(|process| process.pid == own));
+    }
+}

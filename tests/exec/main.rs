@@ -1,0 +1,3 @@
+//! The executors, seen through the engine's trait.
+
+mod local;
