@@ -1,2 +1,24 @@
-//! Owns: values, heap, evaluation, builtins.
+//! Owns: values, the heap, evaluation, coercion, contexts, errors with traces, builtins.
 //! May import: base diag ir drv syntax.
+
+pub mod builtins;
+pub mod error;
+pub mod heap;
+pub mod io;
+pub mod value;
+
+mod attrs;
+mod call;
+mod coerce;
+mod compare;
+mod evaluation;
+mod force;
+mod import;
+mod step;
+mod words;
+
+pub use compare::Order;
+pub use error::{ErrorKind, EvalError};
+pub use evaluation::{Evaluation, Limits, Settings, on_big_stack};
+pub use heap::Heap;
+pub use value::{Attr, Attrs, List, Res, Slot, Value};

@@ -1,0 +1,103 @@
+//! Operations on attribute sets.
+
+use super::Evaluation;
+use super::error::{ErrorKind, EvalError};
+use super::step::share_element;
+use super::value::{Attr, Attrs, Value};
+use crate::base::source::SpanId;
+use crate::base::symbol::Symbol;
+
+/// A right side of at most this many attributes makes a layer instead of a copy.
+const LAYER: usize = 16;
+/// Layers over which a copy is made.
+const MAX_DEPTH: u32 = 8;
+
+impl<'h> Evaluation<'h> {
+    /// `a // b`
+    pub fn update(&mut self, a: &'h Attrs<'h>, b: &'h Attrs<'h>) -> &'h Attrs<'h> {
+        if a.is_empty() {
+            return b;
+        }
+        if b.is_empty() {
+            return a;
+        }
+        let heap = self.heap;
+        if b.base.is_none() && b.len() <= LAYER && a.len() > b.len() * 2 {
+            if a.depth < MAX_DEPTH {
+                let common = b.names.iter().filter(|&&n| a.get(n).is_some()).count();
+                let len = (a.len() + b.len() - common) as u32;
+                return heap.keep_attrs(Attrs { base: Some(a), len, depth: a.depth + 1, origin: b.origin, ..*b });
+            }
+        }
+        let (x, y) = (a.to_vec(), b.to_vec());
+        let mut all: Vec<Attr<'h>> = Vec::with_capacity(x.len() + y.len());
+        let (mut i, mut j) = (0, 0);
+        while i < x.len() && j < y.len() {
+            let (p, q) = (x[i], y[j]);
+            if p.name < q.name {
+                all.push(p);
+                i += 1;
+            } else {
+                all.push(q);
+                j += 1;
+                if p.name == q.name {
+                    i += 1;
+                }
+            }
+        }
+        all.extend_from_slice(&x[i..]);
+        all.extend_from_slice(&y[j..]);
+        self.set_of(&all, b.origin)
+    }
+
+    /// A set of these attributes, which are sorted by symbol and without duplicates; their cells
+    /// are shared.
+    pub fn set_of(&mut self, all: &[Attr<'h>], origin: SpanId) -> &'h Attrs<'h> {
+        let heap = self.heap;
+        let names = heap.slice_from(all.iter().map(|a| a.name));
+        let spans: &[SpanId] =
+            if all.iter().all(|a| a.span.is_none()) { &[] } else { heap.slice_from(all.iter().map(|a| a.span)) };
+        let values = heap.slots_from(all.iter().map(|a| share_element(a.slot)));
+        heap.keep_attrs(Attrs::flat(names, spans, values, origin))
+    }
+
+    /// The place a span stands for, as `__curPos` and `unsafeGetAttrPos` give it; null if unknown.
+    pub fn position(&mut self, span: SpanId) -> Value<'h> {
+        let Some(place) = span.resolve() else { return Value::Null(SpanId::NONE) };
+        let Some(path) = place.source.path() else { return Value::Null(SpanId::NONE) };
+        let (line, column) = place.line_col();
+        let file = self.heap.string(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+        let (w_file, w_line, w_column) = (self.words.file, self.words.line, self.words.column);
+        self.heap.attrs_from(vec![
+            (w_file, SpanId::NONE, file),
+            (w_line, SpanId::NONE, Value::Int(SpanId::NONE, i64::from(line))),
+            (w_column, SpanId::NONE, Value::Int(SpanId::NONE, i64::from(column))),
+        ])
+    }
+}
+
+/// The error for an attribute that is not there.
+#[cold]
+#[inline(never)]
+pub fn missing(name: Symbol, set: &Attrs<'_>, span: SpanId) -> Box<EvalError> {
+    let near = near(name, set.to_vec().into_iter().map(|a| a.name));
+    EvalError::new(ErrorKind::MissingAttr, format!("attribute '{}' missing", super::coerce::attr_text(name)), span)
+        .suggest(near)
+}
+
+/// Names near to one that was not found, nearest first, at most three.
+#[cold]
+pub fn near(name: Symbol, known: impl Iterator<Item = Symbol>) -> Vec<String> {
+    let wanted = name.text();
+    let mut scored: Vec<(usize, String)> = known
+        .map(|k| k.text().into_owned())
+        .filter_map(|k| {
+            let d = crate::base::edit_distance::distance(&wanted, &k);
+            (d <= 2 && d * 2 < k.len().max(wanted.len()).max(2)).then_some((d, k))
+        })
+        .collect();
+    scored.sort();
+    scored.dedup();
+    scored.truncate(3);
+    scored.into_iter().map(|(_, k)| k).collect()
+}

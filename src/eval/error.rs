@@ -1,0 +1,178 @@
+//! Evaluation errors: kind, message, place and trace.
+
+use std::rc::Rc;
+
+use crate::base::source::SpanId;
+use crate::diag::Diagnostic;
+
+/// What went wrong, as far as the program distinguishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// `throw`, or a failed search path lookup: caught by `tryEval`.
+    Throw,
+    /// A failed `assert`: caught by `tryEval`.
+    Assertion,
+    /// `abort`.
+    Abort,
+    /// A value of the wrong type.
+    Type,
+    /// An attribute that is not there.
+    MissingAttr,
+    /// A name that is not defined.
+    Undefined,
+    /// A function called with wrong arguments.
+    Argument,
+    /// A value that depends on itself.
+    InfiniteRecursion,
+    /// Too many nested calls.
+    StackOverflow,
+    /// A limit of memory or time.
+    Limit,
+    /// Cancelled from outside.
+    Cancelled,
+    /// A syntax error in a file.
+    Syntax,
+    /// Reading something failed.
+    Io,
+    /// Something that pure evaluation, or this command, does not allow.
+    Restricted,
+    /// Anything else.
+    Other,
+}
+
+impl ErrorKind {
+    /// Whether `builtins.tryEval` catches it.
+    pub fn catchable(self) -> bool {
+        matches!(self, ErrorKind::Throw | ErrorKind::Assertion)
+    }
+
+    /// Whether forcing the same value again may give another result.
+    pub fn transient(self) -> bool {
+        matches!(self, ErrorKind::StackOverflow | ErrorKind::Limit | ErrorKind::Cancelled)
+    }
+}
+
+/// One line of a trace, innermost first.
+pub struct TraceFrame {
+    /// What was being done.
+    pub text: String,
+    /// Where.
+    pub span: SpanId,
+    /// Whether `builtins.addErrorContext` added it: always shown.
+    pub user: bool,
+    /// The frame inside of it.
+    inner: Option<Rc<TraceFrame>>,
+}
+
+/// An evaluation error. Cheap to clone: failures are remembered by the values that failed.
+#[derive(Clone)]
+pub struct EvalError {
+    /// Its kind.
+    pub kind: ErrorKind,
+    /// The message as Nix words it; bytes, since strings are.
+    pub message: Rc<[u8]>,
+    /// The place of the failing expression.
+    pub span: SpanId,
+    /// Names that may have been meant.
+    pub suggestions: Rc<[String]>,
+    /// Diagnostics of a file with syntax errors.
+    pub diagnostics: Rc<[Diagnostic]>,
+    trace: Option<Rc<TraceFrame>>,
+    depth: u32,
+}
+
+/// Frames kept of a trace; more say nothing.
+const MAX_TRACE: u32 = 1000;
+
+impl EvalError {
+    /// An error of this kind.
+    #[cold]
+    pub fn new(kind: ErrorKind, message: impl AsRef<[u8]>, span: SpanId) -> Box<EvalError> {
+        Box::new(EvalError {
+            kind,
+            message: message.as_ref().into(),
+            span,
+            suggestions: Rc::new([]),
+            diagnostics: Rc::new([]),
+            trace: None,
+            depth: 0,
+        })
+    }
+
+    /// A type error.
+    #[cold]
+    pub fn type_error(message: impl AsRef<[u8]>, span: SpanId) -> Box<EvalError> {
+        Self::new(ErrorKind::Type, message, span)
+    }
+
+    /// An error of no special kind.
+    #[cold]
+    pub fn other(message: impl AsRef<[u8]>, span: SpanId) -> Box<EvalError> {
+        Self::new(ErrorKind::Other, message, span)
+    }
+
+    /// Adds the names that may have been meant.
+    pub fn suggest(mut self: Box<Self>, names: Vec<String>) -> Box<EvalError> {
+        self.suggestions = names.into();
+        self
+    }
+
+    /// Sets the place, where none is known yet.
+    #[cold]
+    pub fn or_at(mut self: Box<Self>, span: SpanId) -> Box<EvalError> {
+        if self.span.is_none() {
+            self.span = span;
+        }
+        self
+    }
+
+    /// Adds an outer frame to the trace.
+    #[cold]
+    pub fn context(self: Box<Self>, text: impl Into<String>, span: SpanId) -> Box<EvalError> {
+        self.push(text.into(), span, false)
+    }
+
+    /// Adds an outer frame from `builtins.addErrorContext`.
+    #[cold]
+    pub fn user_context(self: Box<Self>, text: impl Into<String>) -> Box<EvalError> {
+        self.push(text.into(), SpanId::NONE, true)
+    }
+
+    fn push(mut self: Box<Self>, text: String, span: SpanId, user: bool) -> Box<EvalError> {
+        if self.depth < MAX_TRACE {
+            self.depth += 1;
+            let inner = self.trace.take();
+            self.trace = Some(Rc::new(TraceFrame { text, span, user, inner }));
+        }
+        self
+    }
+
+    /// The trace, outermost first.
+    pub fn trace(&self) -> impl Iterator<Item = &TraceFrame> {
+        std::iter::successors(self.trace.as_deref(), |f| f.inner.as_deref())
+    }
+
+    /// The message as text.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.message)
+    }
+}
+
+impl Drop for TraceFrame {
+    fn drop(&mut self) {
+        // Unlinked by hand: the chain is long enough to overflow the stack of a small thread.
+        let mut next = self.inner.take();
+        while let Some(frame) = next {
+            match Rc::try_unwrap(frame) {
+                Ok(mut f) => next = f.inner.take(),
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for EvalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.text())
+    }
+}

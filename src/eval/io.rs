@@ -1,0 +1,107 @@
+//! The traits through which evaluation touches the world.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a directory entry is, in Nix's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file; whether it is executable.
+    Regular {
+        /// Executable by its owner.
+        executable: bool,
+    },
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// Anything else.
+    Unknown,
+}
+
+impl FileKind {
+    /// As `builtins.readDir` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileKind::Regular { .. } => "regular",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "symlink",
+            FileKind::Unknown => "unknown",
+        }
+    }
+}
+
+/// Files and environment, as evaluation sees them.
+pub trait EvalIo {
+    /// The bytes of a file.
+    fn read_file(&self, path: &Path) -> io::Result<Arc<[u8]>>;
+    /// What stands at a path, not following a symbolic link there; `None` if nothing.
+    fn lstat(&self, path: &Path) -> io::Result<Option<FileKind>>;
+    /// Names and kinds in a directory, in any order.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileKind)>>;
+    /// The target of a symbolic link.
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
+    /// A variable of the environment.
+    fn env(&self, name: &str) -> Option<Vec<u8>>;
+}
+
+/// The real system.
+pub struct System;
+
+fn kind(m: &std::fs::Metadata) -> FileKind {
+    use std::os::unix::fs::PermissionsExt;
+    let t = m.file_type();
+    if t.is_symlink() {
+        FileKind::Symlink
+    } else if t.is_dir() {
+        FileKind::Directory
+    } else if t.is_file() {
+        FileKind::Regular { executable: m.permissions().mode() & 0o100 != 0 }
+    } else {
+        FileKind::Unknown
+    }
+}
+
+impl EvalIo for System {
+    fn read_file(&self, path: &Path) -> io::Result<Arc<[u8]>> {
+        std::fs::read(path).map(Into::into)
+    }
+
+    fn lstat(&self, path: &Path) -> io::Result<Option<FileKind>> {
+        match std::fs::symlink_metadata(path) {
+            Ok(m) => Ok(Some(kind(&m))),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileKind)>> {
+        use std::os::unix::ffi::OsStringExt;
+        std::fs::read_dir(path)?
+            .map(|e| {
+                let e = e?;
+                let t = e.file_type()?;
+                let k = if t.is_symlink() {
+                    FileKind::Symlink
+                } else if t.is_dir() {
+                    FileKind::Directory
+                } else if t.is_file() {
+                    kind(&e.metadata()?)
+                } else {
+                    FileKind::Unknown
+                };
+                Ok((e.file_name().into_vec(), k))
+            })
+            .collect()
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::read_link(path)
+    }
+
+    fn env(&self, name: &str) -> Option<Vec<u8>> {
+        use std::os::unix::ffi::OsStringExt;
+        std::env::var_os(name).map(OsStringExt::into_vec)
+    }
+}

@@ -1,0 +1,500 @@
+//! Evaluating expressions.
+
+use super::Evaluation;
+use super::error::{ErrorKind, EvalError};
+use super::heap::{Env, Frame};
+use super::value::{Attrs, Res, Slot, Value};
+use crate::base::source::SpanId;
+use crate::base::symbol::Symbol;
+use crate::ir::expr::{AttrName, AttrsExpr, BinOp, Captures, Delay, Expr, Kind, Let, Var};
+
+impl<'h> Evaluation<'h> {
+    /// Evaluates an expression to weak head normal form.
+    pub(super) fn eval(&mut self, e: &'h Expr<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<Value<'h>> {
+        match &e.kind {
+            Kind::Var(v) => self.var(*v, frame, env).map_err(|err| err.or_at(e.span)),
+            Kind::Select1 { base, name, hint, name_span } => {
+                let set = self.eval(base, frame, env)?;
+                let Value::Attrs(a) = set else { return Err(self.expected("a set", set, base.span)) };
+                let Some(slot) = a.get_hinted(*name, hint) else {
+                    return Err(super::attrs::missing(*name, a, *name_span));
+                };
+                self.force_attr(slot, *name, e.span)
+            }
+            Kind::Call { func, args, captures } => {
+                let f = self.eval(func, frame, env)?;
+                let block = self.block(*captures, frame, env);
+                let r = match self.enter(e.span) {
+                    Ok(()) => self.call_delayed(f, args, frame, env, block, e.span),
+                    Err(err) => Err(err),
+                };
+                self.leave();
+                r
+            }
+            Kind::If(c, t, f) => {
+                let branch = if self.condition(c, frame, env)? { t } else { f };
+                self.eval(branch, frame, env)
+            }
+            Kind::Binary(op, l, r) => self.binary(*op, l, r, e.span, frame, env),
+            Kind::Str(s) => Ok(Value::Str(s)),
+            Kind::Int(n) => Ok(Value::Int(e.span, *n)),
+            Kind::Bool(b) => Ok(Value::Bool(*b)),
+            Kind::Null => Ok(Value::Null(e.span)),
+            Kind::Lambda { code, captures } => {
+                let block = self.block(*captures, frame, env);
+                Ok(Value::Lambda(code.id, block))
+            }
+            Kind::Attrs(a) => self.attrs_expr(a, e.span, frame, env),
+            Kind::List { items, captures } => {
+                let block = self.block(*captures, frame, env);
+                let slots = self.heap.slots(items.len());
+                for (slot, d) in slots.iter().zip(*items) {
+                    let v = self.delay(d, frame, env, block);
+                    slot.set(v);
+                }
+                Ok(self.heap.list(slots, e.span))
+            }
+            Kind::Let(l) => self.let_expr(l, frame, env),
+            Kind::With { subject, captures, slot, body } => {
+                let block = self.block(*captures, frame, env);
+                let v = self.delay(subject, frame, env, block);
+                frame.set(*slot, v);
+                self.eval(body, frame, env)
+            }
+            Kind::Interp { parts, path } => self.interpolate(parts, *path, e.span, frame, env),
+            Kind::Not(x) => Ok(Value::Bool(!self.condition(x, frame, env)?)),
+            _ => self.eval_rare(e, frame, env),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_rare(&mut self, e: &'h Expr<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<Value<'h>> {
+        match &e.kind {
+            Kind::Float(x) => Ok(Value::Float(e.span, *x)),
+            Kind::Path(p) => Ok(self.heap.path(p)),
+            Kind::HomePath(rest) => self.home_path(rest, e.span),
+            Kind::SearchPath(p) => self.search_path(p, e.span),
+            Kind::WithVar { name, scopes } => self.with_var(*name, scopes, e.span, frame, env),
+            Kind::Select { base, path, default } => {
+                match self.select(base, path, default.is_some(), frame, env)? {
+                    Some(v) => Ok(v),
+                    None => match default {
+                        Some(d) => self.eval(d, frame, env),
+                        None => Err(EvalError::other("attribute is missing", e.span)),
+                    },
+                }
+            }
+            Kind::HasAttr { base, path } => {
+                let mut v = self.eval(base, frame, env)?;
+                for (i, part) in path.iter().enumerate() {
+                    let Value::Attrs(a) = v else { return Ok(Value::Bool(false)) };
+                    let name = self.attr_name(part, frame, env)?.0;
+                    let Some(slot) = a.get(name) else { return Ok(Value::Bool(false)) };
+                    if i + 1 < path.len() {
+                        v = self.force(slot)?;
+                    }
+                }
+                Ok(Value::Bool(true))
+            }
+            Kind::Assert { cond, text, body } => {
+                if !self.condition(cond, frame, env)? {
+                    let mut msg = b"assertion '".to_vec();
+                    msg.extend_from_slice(text);
+                    msg.extend_from_slice(b"' failed");
+                    if let Kind::Binary(BinOp::Eq, l, r) = &cond.kind {
+                        let (l, r) = (self.eval(l, frame, env)?, self.eval(r, frame, env)?);
+                        let _ = (l, r);
+                    }
+                    return Err(EvalError::new(ErrorKind::Assertion, msg, e.span));
+                }
+                self.eval(body, frame, env)
+            }
+            Kind::Neg(x) => match self.eval(x, frame, env)? {
+                Value::Int(_, n) => n
+                    .checked_neg()
+                    .map(|n| Value::Int(SpanId::NONE, n))
+                    .ok_or_else(|| EvalError::other(format!("integer overflow in subtracting 0 - {n}"), e.span)),
+                Value::Float(_, x) => Ok(Value::Float(SpanId::NONE, 0.0 - x)),
+                v => Err(self.expected("an integer", v, x.span)),
+            },
+            Kind::CurPos => Ok(self.position(e.span)),
+            _ => Err(EvalError::other("expression of an unknown kind", e.span)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn var(&mut self, v: Var, frame: Frame<'h>, env: Env<'h>) -> Res<Value<'h>> {
+        match v {
+            Var::Local(i) => self.force(frame.slot(i)),
+            Var::Capture(i) => match env.get(i) {
+                Value::Ref(slot) => self.force(slot),
+                v => Ok(v),
+            },
+            Var::Global(i) => self.force(&self.globals[i as usize]),
+        }
+    }
+
+    /// A variable's content, shared.
+    #[inline(always)]
+    fn share_var(&mut self, v: Var, frame: Frame<'h>, env: Env<'h>) -> Value<'h> {
+        match v {
+            Var::Local(i) => self.share(frame.slot(i)),
+            Var::Capture(i) => match env.get(i) {
+                Value::Ref(slot) => match slot.get() {
+                    v @ (Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Str(_) | Value::Path(_) | Value::List(_) | Value::Attrs(_)) => v,
+                    _ => Value::Ref(slot),
+                },
+                v => v,
+            },
+            Var::Global(i) => Value::Ref(&self.globals[i as usize]),
+        }
+    }
+
+    /// What stands for a delayed expression.
+    #[inline(always)]
+    pub(super) fn delay(&mut self, d: &Delay<'h>, frame: Frame<'h>, env: Env<'h>, block: Env<'h>) -> Value<'h> {
+        match d {
+            Delay::Thunk(code) => Value::Thunk(code.id, block),
+            Delay::Var(v) => self.share_var(*v, frame, env),
+            Delay::Lambda(code) => Value::Lambda(code.id, block),
+            Delay::Const(e) => self.constant(e),
+        }
+    }
+
+    fn constant(&mut self, e: &'h Expr<'h>) -> Value<'h> {
+        match &e.kind {
+            Kind::Int(n) => Value::Int(e.span, *n),
+            Kind::Str(s) => Value::Str(s),
+            Kind::Bool(b) => Value::Bool(*b),
+            Kind::Null => Value::Null(e.span),
+            Kind::Float(x) => Value::Float(e.span, *x),
+            Kind::Path(p) => self.heap.path(p),
+            Kind::List { .. } => self.heap.list(&[], e.span),
+            _ => self.heap.attrs(Attrs::flat(&[], &[], &[], e.span)),
+        }
+    }
+
+    /// The environment of a construct's delayed parts.
+    #[inline(always)]
+    pub(super) fn block(&mut self, c: Captures<'h>, frame: Frame<'h>, env: Env<'h>) -> Env<'h> {
+        match c {
+            Captures::Same => env,
+            Captures::New(vars) => {
+                let heap = self.heap;
+                Env::of(heap.values(vars.iter().map(|&v| self.share_var(v, frame, env))))
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn condition(&mut self, e: &'h Expr<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<bool> {
+        match self.eval(e, frame, env)? {
+            Value::Bool(b) => Ok(b),
+            v => Err(self.expected("a Boolean", v, e.span)),
+        }
+    }
+
+    /// Forces an attribute that was selected, adding to the trace which.
+    #[inline(always)]
+    pub(super) fn force_attr(&mut self, slot: &Slot<'h>, name: Symbol, span: SpanId) -> Res<Value<'h>> {
+        match self.force(slot) {
+            Ok(v) => Ok(v),
+            Err(e) => Err(e.context(format!("while evaluating the attribute '{}'", name.text()), span)),
+        }
+    }
+
+    fn let_expr(&mut self, l: &'h Let<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<Value<'h>> {
+        for (i, b) in l.bindings.iter().enumerate() {
+            if b.boxed {
+                let slot = self.heap.slot(Value::Null(SpanId::NONE));
+                slot.set(Value::Blackhole(u32::MAX));
+                frame.set(l.first_slot + i as u32, Value::Ref(slot));
+            }
+        }
+        let block = self.block(l.captures, frame, env);
+        for (i, b) in l.bindings.iter().enumerate() {
+            let at = l.first_slot + i as u32;
+            let v = self.delay(&b.value, frame, env, block);
+            match (b.boxed, frame.get(at)) {
+                (true, Value::Ref(slot)) => slot.set(v),
+                _ => frame.set(at, v),
+            }
+        }
+        self.eval(l.body, frame, env)
+    }
+
+    fn attrs_expr(&mut self, a: &'h AttrsExpr<'h>, span: SpanId, frame: Frame<'h>, env: Env<'h>) -> Res<Value<'h>> {
+        let heap = self.heap;
+        let values = heap.slots(a.names.len());
+        for (i, &slot) in a.rec_slots.iter().enumerate() {
+            values[i].set(Value::Blackhole(u32::MAX));
+            if slot != u32::MAX {
+                frame.set(slot, Value::Ref(&values[i]));
+            }
+        }
+        for i in 0..a.hidden.len() as u32 {
+            frame.set(a.hidden_slot + i, Value::Ref(heap.slot(Value::Blackhole(u32::MAX))));
+        }
+        let block = self.block(a.captures, frame, env);
+        for (i, d) in a.hidden.iter().enumerate() {
+            let v = self.delay(d, frame, env, block);
+            if let Value::Ref(slot) = frame.get(a.hidden_slot + i as u32) {
+                slot.set(v);
+            }
+        }
+        for (slot, d) in values.iter().zip(a.values) {
+            let v = self.delay(d, frame, env, block);
+            slot.set(v);
+        }
+        let mut set = heap.keep_attrs(Attrs::flat(a.names, a.spans, values, span));
+        if let Some(i) = a.overrides {
+            set = self.apply_overrides(a, set, i as usize, frame)?;
+        }
+        if a.dynamic.is_empty() {
+            return Ok(Value::Attrs(set));
+        }
+        let mut extra: Vec<(Symbol, SpanId, Value<'h>)> = Vec::with_capacity(a.dynamic.len());
+        for d in a.dynamic {
+            let name = match self.eval(d.name, frame, env)? {
+                Value::Null(_) => continue,
+                Value::Str(s) => {
+                    self.no_context(s, d.name.span)?;
+                    s.symbol()
+                }
+                v => return Err(self.expected("a string", v, d.name.span)),
+            };
+            let clash = set.find(name).map(|x| x.span).or_else(|| extra.iter().find(|x| x.0 == name).map(|x| x.1));
+            if let Some(first) = clash {
+                let text = format!(
+                    "dynamic attribute '{}' already defined at {}",
+                    name.text(),
+                    super::coerce::show_place(first)
+                );
+                return Err(EvalError::other(text, d.span));
+            }
+            let v = self.delay(&d.value, frame, env, block);
+            extra.push((name, d.span, v));
+        }
+        extra.extend(set.to_vec().iter().map(|x| (x.name, x.span, self.share(x.slot))));
+        let Value::Attrs(all) = heap.attrs_from(extra) else { return Ok(Value::Attrs(set)) };
+        Ok(heap.attrs(Attrs::flat(all.names, all.spans, all.values, span)))
+    }
+
+    /// `rec { __overrides = …; }`: the overriding values are seen by the siblings.
+    fn apply_overrides(
+        &mut self,
+        a: &'h AttrsExpr<'h>,
+        set: &'h Attrs<'h>,
+        at: usize,
+        _frame: Frame<'h>,
+    ) -> Res<&'h Attrs<'h>> {
+        let over = self.force_attrs(&set.values[at], a.spans[at])?;
+        let mut extra = Vec::new();
+        for o in over.to_vec() {
+            let v = self.share(o.slot);
+            match a.names.binary_search(&o.name) {
+                Ok(i) => set.values[i].set(v),
+                Err(_) => extra.push((o.name, o.span, v)),
+            }
+        }
+        if extra.is_empty() {
+            return Ok(set);
+        }
+        extra.extend(set.to_vec().iter().map(|x| (x.name, x.span, Value::Ref(x.slot))));
+        match self.heap.attrs_from(extra) {
+            Value::Attrs(all) => Ok(self.heap.keep_attrs(Attrs::flat(all.names, all.spans, all.values, set.origin))),
+            _ => Ok(set),
+        }
+    }
+
+    /// Walks an attribute path; `None` when something on it is missing and there is a default.
+    fn select(
+        &mut self,
+        base: &'h Expr<'h>,
+        path: &'h [AttrName<'h>],
+        lenient: bool,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Option<Value<'h>>> {
+        let mut v = self.eval(base, frame, env)?;
+        let mut at = base.span;
+        for part in path {
+            let (name, span) = self.attr_name(part, frame, env)?;
+            let Value::Attrs(a) = v else {
+                return if lenient { Ok(None) } else { Err(self.expected("a set", v, at)) };
+            };
+            match a.get(name) {
+                Some(slot) => v = self.force_attr(slot, name, span)?,
+                None if lenient => return Ok(None),
+                None => return Err(super::attrs::missing(name, a, span)),
+            }
+            at = span;
+        }
+        Ok(Some(v))
+    }
+
+    fn attr_name(&mut self, part: &'h AttrName<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<(Symbol, SpanId)> {
+        match part {
+            AttrName::Static(s, span) => Ok((*s, *span)),
+            AttrName::Dynamic(e) => match self.eval(e, frame, env)? {
+                Value::Str(s) => {
+                    self.no_context(s, e.span)?;
+                    Ok((s.symbol(), e.span))
+                }
+                v => Err(self.expected("a string", v, e.span)),
+            },
+        }
+    }
+
+    fn with_var(
+        &mut self,
+        name: Symbol,
+        scopes: &'h [Var],
+        span: SpanId,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Value<'h>> {
+        for &scope in scopes {
+            let a = match self.var(scope, frame, env)? {
+                Value::Attrs(a) => a,
+                v => return Err(self.expected("a set", v, span).context("while evaluating the first subexpression of a with expression", span)),
+            };
+            if let Some(slot) = a.get(name) {
+                return self.force(slot).map_err(|e| e.or_at(span));
+            }
+        }
+        let mut known = Vec::new();
+        for &scope in scopes {
+            if let Ok(Value::Attrs(a)) = self.var(scope, frame, env) {
+                known.extend(a.to_vec().iter().map(|x| x.name));
+            }
+        }
+        let near = super::attrs::near(name, known.into_iter());
+        Err(EvalError::new(ErrorKind::Undefined, format!("undefined variable '{}'", name.text()), span).suggest(near))
+    }
+
+    fn binary(
+        &mut self,
+        op: BinOp,
+        l: &'h Expr<'h>,
+        r: &'h Expr<'h>,
+        span: SpanId,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Value<'h>> {
+        match op {
+            BinOp::And => Ok(Value::Bool(self.condition(l, frame, env)? && self.condition(r, frame, env)?)),
+            BinOp::Or => Ok(Value::Bool(self.condition(l, frame, env)? || self.condition(r, frame, env)?)),
+            BinOp::Implies => Ok(Value::Bool(!self.condition(l, frame, env)? || self.condition(r, frame, env)?)),
+            BinOp::Update => {
+                let b = self.eval(r, frame, env)?;
+                let Value::Attrs(b) = b else { return Err(self.expected("a set", b, r.span)) };
+                let a = self.eval(l, frame, env)?;
+                let Value::Attrs(a) = a else { return Err(self.expected("a set", a, l.span)) };
+                Ok(Value::Attrs(self.update(a, b)))
+            }
+            BinOp::Gt | BinOp::Le => {
+                let b = self.eval(r, frame, env)?;
+                let a = self.eval(l, frame, env)?;
+                let less = self.less_than(b, a, span)?;
+                Ok(Value::Bool(less == (op == BinOp::Gt)))
+            }
+            _ => {
+                let a = self.eval(l, frame, env)?;
+                let b = self.eval(r, frame, env)?;
+                match (op, a, b) {
+                    (BinOp::Add, Value::Int(_, x), Value::Int(_, y)) if x.checked_add(y).is_some() => {
+                        Ok(Value::Int(SpanId::NONE, x.wrapping_add(y)))
+                    }
+                    (BinOp::Sub, Value::Int(_, x), Value::Int(_, y)) if x.checked_sub(y).is_some() => {
+                        Ok(Value::Int(SpanId::NONE, x.wrapping_sub(y)))
+                    }
+                    (BinOp::Lt, Value::Int(_, x), Value::Int(_, y)) => Ok(Value::Bool(x < y)),
+                    (BinOp::Ge, Value::Int(_, x), Value::Int(_, y)) => Ok(Value::Bool(x >= y)),
+                    (BinOp::Eq, Value::Int(_, x), Value::Int(_, y)) => Ok(Value::Bool(x == y)),
+                    (BinOp::Add, ..) => self.add(a, b, l.span, r.span, span),
+                    (BinOp::Sub, ..) => self.arithmetic(Arith::Sub, a, b, span),
+                    (BinOp::Mul, ..) => self.arithmetic(Arith::Mul, a, b, span),
+                    (BinOp::Div, ..) => self.arithmetic(Arith::Div, a, b, span),
+                    (BinOp::Lt, ..) => Ok(Value::Bool(self.less_than(a, b, span)?)),
+                    (BinOp::Ge, ..) => Ok(Value::Bool(!self.less_than(a, b, span)?)),
+                    (BinOp::Eq, ..) => Ok(Value::Bool(self.equal(a, b, span)?)),
+                    (BinOp::Ne, ..) => Ok(Value::Bool(!self.equal(a, b, span)?)),
+                    _ => self.concat(a, b, l.span, r.span, span),
+                }
+            }
+        }
+    }
+
+    fn concat(&mut self, a: Value<'h>, b: Value<'h>, l: SpanId, r: SpanId, span: SpanId) -> Res<Value<'h>> {
+        let Value::List(x) = a else { return Err(self.expected("a list", a, l)) };
+        let Value::List(y) = b else { return Err(self.expected("a list", b, r)) };
+        if x.items.is_empty() {
+            return Ok(b);
+        }
+        if y.items.is_empty() {
+            return Ok(a);
+        }
+        let heap = self.heap;
+        let slots = heap.slots(x.items.len() + y.items.len());
+        for (to, from) in slots.iter().zip(x.items.iter().chain(y.items)) {
+            to.set(share_element(from));
+        }
+        Ok(heap.list(slots, span))
+    }
+
+    /// Arithmetic of `-`, `*`, `/` and of the builtins of the same meaning.
+    pub fn arithmetic(&mut self, op: Arith, a: Value<'h>, b: Value<'h>, span: SpanId) -> Res<Value<'h>> {
+        match (a, b) {
+            (Value::Int(_, x), Value::Int(_, y)) => {
+                let (r, verb, sign) = match op {
+                    Arith::Add => (x.checked_add(y), "adding", '+'),
+                    Arith::Sub => (x.checked_sub(y), "subtracting", '-'),
+                    Arith::Mul => (x.checked_mul(y), "multiplying", '*'),
+                    Arith::Div if y == 0 => return Err(EvalError::other("division by zero", span)),
+                    Arith::Div => (x.checked_div(y), "dividing", '/'),
+                };
+                r.map(|n| Value::Int(SpanId::NONE, n))
+                    .ok_or_else(|| EvalError::other(format!("integer overflow in {verb} {x} {sign} {y}"), span))
+            }
+            _ => {
+                let (x, y) = (self.number(a, span)?, self.number(b, span)?);
+                let r = match op {
+                    Arith::Add => x + y,
+                    Arith::Sub => x - y,
+                    Arith::Mul => x * y,
+                    Arith::Div if y == 0.0 => return Err(EvalError::other("division by zero", span)),
+                    Arith::Div => x / y,
+                };
+                Ok(Value::Float(SpanId::NONE, r))
+            }
+        }
+    }
+
+    fn number(&mut self, v: Value<'h>, span: SpanId) -> Res<f64> {
+        match v {
+            Value::Int(_, n) => Ok(n as f64),
+            Value::Float(_, x) => Ok(x),
+            v => Err(self.expected("an integer", v, span)),
+        }
+    }
+}
+
+/// The arithmetic operators.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Arith {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+/// What stands for an element of a list (a slot on the heap) in another list.
+#[inline(always)]
+pub fn share_element<'h>(slot: &'h Slot<'h>) -> Value<'h> {
+    match slot.get() {
+        v @ (Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Str(_) | Value::Path(_) | Value::List(_) | Value::Attrs(_) | Value::Ref(_)) => v,
+        _ => Value::Ref(slot),
+    }
+}
