@@ -26,7 +26,13 @@ impl<'h> Evaluation<'h> {
             if a.depth < MAX_DEPTH {
                 let common = b.names.iter().filter(|&&n| a.get(n).is_some()).count();
                 let len = (a.len() + b.len() - common) as u32;
-                return heap.keep_attrs(Attrs { base: Some(a), len, depth: a.depth + 1, origin: b.origin, ..*b });
+                return heap.keep_attrs(Attrs {
+                    base: Some(a),
+                    len,
+                    depth: a.depth + 1,
+                    origin: b.origin,
+                    ..*b
+                });
             }
         }
         let (x, y) = (a.to_vec(), b.to_vec());
@@ -55,8 +61,11 @@ impl<'h> Evaluation<'h> {
     pub fn set_of(&mut self, all: &[Attr<'h>], origin: SpanId) -> &'h Attrs<'h> {
         let heap = self.heap;
         let names = heap.slice_from(all.iter().map(|a| a.name));
-        let spans: &[SpanId] =
-            if all.iter().all(|a| a.span.is_none()) { &[] } else { heap.slice_from(all.iter().map(|a| a.span)) };
+        let spans: &[SpanId] = if all.iter().all(|a| a.span.is_none()) {
+            &[]
+        } else {
+            heap.slice_from(all.iter().map(|a| a.span))
+        };
         let values = heap.slots_from(all.iter().map(|a| share_element(a.slot)));
         heap.keep_attrs(Attrs::flat(names, spans, values, origin))
     }
@@ -81,23 +90,18 @@ impl<'h> Evaluation<'h> {
 #[inline(never)]
 pub fn missing(name: Symbol, set: &Attrs<'_>, span: SpanId) -> Box<EvalError> {
     let near = near(name, set.to_vec().into_iter().map(|a| a.name));
-    EvalError::new(ErrorKind::MissingAttr, format!("attribute '{}' missing", super::coerce::attr_text(name)), span)
-        .suggest(near)
+    EvalError::new(
+        ErrorKind::MissingAttr,
+        format!("attribute '{}' missing", super::coerce::attr_text(name)),
+        span,
+    )
+    .suggest(near)
 }
 
 /// Names near to one that was not found, nearest first, at most three.
 #[cold]
 pub fn near(name: Symbol, known: impl Iterator<Item = Symbol>) -> Vec<String> {
-    let wanted = name.text();
-    let mut scored: Vec<(usize, String)> = known
-        .map(|k| k.text().into_owned())
-        .filter_map(|k| {
-            let d = crate::base::edit_distance::distance(&wanted, &k);
-            (d <= 2 && d * 2 < k.len().max(wanted.len()).max(2)).then_some((d, k))
-        })
-        .collect();
-    scored.sort();
-    scored.dedup();
-    scored.truncate(3);
-    scored.into_iter().map(|(_, k)| k).collect()
+    let known: Vec<_> = known.map(|k| k.text()).collect();
+    let found = crate::base::suggest::nearest(&name.text(), known.iter().map(|k| &**k));
+    found.into_iter().map(str::to_owned).collect()
 }

@@ -3,7 +3,7 @@
 use super::Evaluation;
 use super::error::{ErrorKind, EvalError};
 use super::heap::{Env, Frame};
-use super::value::{Attrs, Partial, Res, Slot, Value};
+use super::value::{Attrs, Partial, Res, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::ir::expr::{Code, Delay, Param, Pattern};
@@ -52,8 +52,15 @@ impl<'h> Evaluation<'h> {
                     return self.apply(p.func, &all, span);
                 }
                 Value::Attrs(a) => {
-                    let Some(functor) = a.get(self.words.functor) else { return Err(self.not_callable(f, span)) };
-                    let functor = self.force(functor).map_err(|e| e.context("while calling a functor (an attribute set with a '__functor' attribute)", span))?;
+                    let Some(functor) = a.get(self.words.functor) else {
+                        return Err(self.not_callable(f, span));
+                    };
+                    let functor = self.force(functor).map_err(|e| {
+                        e.context(
+                            "while calling a functor (an attribute set with a '__functor' attribute)",
+                            span,
+                        )
+                    })?;
                     let (first, later) = args.split_at(1);
                     args = later;
                     self.call(functor, &[f, first[0]], span)?
@@ -97,7 +104,11 @@ impl<'h> Evaluation<'h> {
             }
             Value::Builtin(b) if args.len() == b.arity => {
                 let Some(callee) = self.frames.push(b.arity as u32) else {
-                    return Err(EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded", span));
+                    return Err(EvalError::new(
+                        ErrorKind::StackOverflow,
+                        "stack overflow; max-call-depth exceeded",
+                        span,
+                    ));
                 };
                 for (i, d) in args.iter().enumerate() {
                     let v = self.delay(d, frame, env, block);
@@ -139,7 +150,11 @@ impl<'h> Evaluation<'h> {
         fill: impl FnOnce(&mut Self, Frame<'h>),
     ) -> Res<Value<'h>> {
         let Some(frame) = self.frames.push(code.frame) else {
-            return Err(EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded", span));
+            return Err(EvalError::new(
+                ErrorKind::StackOverflow,
+                "stack overflow; max-call-depth exceeded",
+                span,
+            ));
         };
         fill(self, frame);
         let bound = match &code.param {
@@ -165,7 +180,11 @@ impl<'h> Evaluation<'h> {
         let arg = frame.slot(code.arity - 1);
         let attrs = match self.force(arg) {
             Ok(Value::Attrs(a)) => a,
-            Ok(v) => return Err(self.expected("a set", v, span).context("while evaluating the value passed for the lambda argument", span)),
+            Ok(v) => {
+                return Err(self
+                    .expected("a set", v, span)
+                    .context("while evaluating the value passed for the lambda argument", span));
+            }
             Err(e) => return Err(e.context("from call site", span)),
         };
         if let Some(slot) = p.at {
@@ -290,8 +309,15 @@ fn function_name(code: &Code<'_>) -> String {
 }
 
 #[cold]
-fn missing_argument(code: &Code<'_>, name: Symbol, attrs: &Attrs<'_>, p: &Pattern<'_>, span: SpanId) -> Box<EvalError> {
-    let text = format!("function '{}' called without required argument '{}'", function_name(code), name.text());
+fn missing_argument(
+    code: &Code<'_>,
+    name: Symbol,
+    attrs: &Attrs<'_>,
+    p: &Pattern<'_>,
+    span: SpanId,
+) -> Box<EvalError> {
+    let text =
+        format!("function '{}' called without required argument '{}'", function_name(code), name.text());
     let known: Vec<Symbol> = p.formals.iter().map(|f| f.name).collect();
     let near = attrs.to_vec().iter().map(|a| a.name).filter(|n| !known.contains(n)).collect::<Vec<_>>();
     EvalError::new(ErrorKind::Argument, text, code.span)
@@ -303,9 +329,9 @@ fn missing_argument(code: &Code<'_>, name: Symbol, attrs: &Attrs<'_>, p: &Patter
 fn unexpected_argument(code: &Code<'_>, attrs: &Attrs<'_>, p: &Pattern<'_>, span: SpanId) -> Box<EvalError> {
     let stranger = attrs.sorted().into_iter().find(|a| !p.formals.iter().any(|f| f.name == a.name));
     let name = stranger.map(|a| a.name).unwrap_or(Symbol(0));
-    let text = format!("function '{}' called with unexpected argument '{}'", function_name(code), name.text());
+    let text =
+        format!("function '{}' called with unexpected argument '{}'", function_name(code), name.text());
     EvalError::new(ErrorKind::Argument, text, code.span)
         .suggest(super::attrs::near(name, p.formals.iter().map(|f| f.name)))
         .context("from call site", span)
 }
-

@@ -100,7 +100,8 @@ const STACK_RESERVE: usize = 4 << 20;
 /// Runs `f` on a thread whose stack is large enough for deep evaluation.
 pub fn on_big_stack<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|s| {
-        let spawned = std::thread::Builder::new().name("eval".into()).stack_size(MACHINE_STACK).spawn_scoped(s, f);
+        let spawned =
+            std::thread::Builder::new().name("eval".into()).stack_size(MACHINE_STACK).spawn_scoped(s, f);
         match spawned.map(|h| h.join()) {
             Ok(Ok(v)) => v,
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
@@ -184,7 +185,11 @@ impl<'h> Evaluation<'h> {
             return Err(EvalError::new(ErrorKind::Limit, "evaluation took longer than it may", span));
         }
         if limits.heap.is_some_and(|max| self.heap.bytes() > max) {
-            return Err(EvalError::new(ErrorKind::Limit, "evaluation needs more memory than it may have", span));
+            return Err(EvalError::new(
+                ErrorKind::Limit,
+                "evaluation needs more memory than it may have",
+                span,
+            ));
         }
         Ok(())
     }

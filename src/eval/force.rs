@@ -101,7 +101,11 @@ impl<'h> Evaluation<'h> {
         f: impl FnOnce(&mut Self, Frame<'h>) -> Res<T>,
     ) -> Res<T> {
         let Some(frame) = self.frames.push(n) else {
-            return Err(EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded", span));
+            return Err(EvalError::new(
+                ErrorKind::StackOverflow,
+                "stack overflow; max-call-depth exceeded",
+                span,
+            ));
         };
         let r = self.check_stack(span).and_then(|()| f(self, frame));
         self.frames.pop(n);
@@ -138,10 +142,22 @@ impl<'h> Evaluation<'h> {
     pub fn share(&mut self, slot: &Slot<'h>) -> Value<'h> {
         match slot.get() {
             Value::Ref(target) => match target.get() {
-                v @ (Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Str(_) | Value::Path(_) | Value::List(_) | Value::Attrs(_)) => v,
+                v @ (Value::Null(_)
+                | Value::Bool(_)
+                | Value::Int(..)
+                | Value::Str(_)
+                | Value::Path(_)
+                | Value::List(_)
+                | Value::Attrs(_)) => v,
                 _ => Value::Ref(target),
             },
-            v @ (Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Str(_) | Value::Path(_) | Value::List(_) | Value::Attrs(_)) => v,
+            v @ (Value::Null(_)
+            | Value::Bool(_)
+            | Value::Int(..)
+            | Value::Str(_)
+            | Value::Path(_)
+            | Value::List(_)
+            | Value::Attrs(_)) => v,
             v => {
                 let r = Value::Ref(self.heap.slot(v));
                 slot.set(r);
@@ -244,7 +260,10 @@ impl<'h> Evaluation<'h> {
                 Value::Attrs(a) if seen.insert(std::ptr::from_ref(a).cast()) => {
                     for attr in a.sorted() {
                         ev.deep(attr.slot, span, seen).map_err(|e| {
-                            e.context(format!("while evaluating the attribute '{}'", attr.name.text()), attr.span)
+                            e.context(
+                                format!("while evaluating the attribute '{}'", attr.name.text()),
+                                attr.span,
+                            )
                         })?;
                     }
                 }

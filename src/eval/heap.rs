@@ -171,6 +171,16 @@ impl Heap {
         self.attrs(Attrs::flat(names, spans, values, SpanId::NONE))
     }
 
+    /// A set on the heap.
+    pub fn keep_attrs<'h>(&'h self, a: Attrs<'h>) -> &'h Attrs<'h> {
+        self.bump.alloc(a)
+    }
+
+    /// A row of copyable things from an iterator.
+    pub fn slice_from<T: Copy>(&self, it: impl ExactSizeIterator<Item = T>) -> &[T] {
+        self.bump.alloc_slice_fill_iter(it)
+    }
+
     /// A piece of delayed work.
     pub fn lazy<'h>(&'h self, l: Lazy<'h>) -> &'h Lazy<'h> {
         self.bump.alloc(l)

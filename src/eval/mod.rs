@@ -7,14 +7,15 @@ pub mod heap;
 pub mod io;
 pub mod value;
 
-mod attrs;
+pub mod attrs;
 mod call;
-mod coerce;
+pub mod coerce;
 mod compare;
 mod evaluation;
 mod force;
-mod import;
-mod step;
+pub mod import;
+mod print;
+pub mod step;
 mod words;
 
 pub use compare::Order;

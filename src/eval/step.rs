@@ -110,10 +110,9 @@ impl<'h> Evaluation<'h> {
                 self.eval(body, frame, env)
             }
             Kind::Neg(x) => match self.eval(x, frame, env)? {
-                Value::Int(_, n) => n
-                    .checked_neg()
-                    .map(|n| Value::Int(SpanId::NONE, n))
-                    .ok_or_else(|| EvalError::other(format!("integer overflow in subtracting 0 - {n}"), e.span)),
+                Value::Int(_, n) => n.checked_neg().map(|n| Value::Int(SpanId::NONE, n)).ok_or_else(|| {
+                    EvalError::other(format!("integer overflow in subtracting 0 - {n}"), e.span)
+                }),
                 Value::Float(_, x) => Ok(Value::Float(SpanId::NONE, 0.0 - x)),
                 v => Err(self.expected("an integer", v, x.span)),
             },
@@ -141,7 +140,13 @@ impl<'h> Evaluation<'h> {
             Var::Local(i) => self.share(frame.slot(i)),
             Var::Capture(i) => match env.get(i) {
                 Value::Ref(slot) => match slot.get() {
-                    v @ (Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Str(_) | Value::Path(_) | Value::List(_) | Value::Attrs(_)) => v,
+                    v @ (Value::Null(_)
+                    | Value::Bool(_)
+                    | Value::Int(..)
+                    | Value::Str(_)
+                    | Value::Path(_)
+                    | Value::List(_)
+                    | Value::Attrs(_)) => v,
                     _ => Value::Ref(slot),
                 },
                 v => v,
@@ -152,7 +157,13 @@ impl<'h> Evaluation<'h> {
 
     /// What stands for a delayed expression.
     #[inline(always)]
-    pub(super) fn delay(&mut self, d: &Delay<'h>, frame: Frame<'h>, env: Env<'h>, block: Env<'h>) -> Value<'h> {
+    pub(super) fn delay(
+        &mut self,
+        d: &Delay<'h>,
+        frame: Frame<'h>,
+        env: Env<'h>,
+        block: Env<'h>,
+    ) -> Value<'h> {
         match d {
             Delay::Thunk(code) => Value::Thunk(code.id, block),
             Delay::Var(v) => self.share_var(*v, frame, env),
@@ -223,7 +234,13 @@ impl<'h> Evaluation<'h> {
         self.eval(l.body, frame, env)
     }
 
-    fn attrs_expr(&mut self, a: &'h AttrsExpr<'h>, span: SpanId, frame: Frame<'h>, env: Env<'h>) -> Res<Value<'h>> {
+    fn attrs_expr(
+        &mut self,
+        a: &'h AttrsExpr<'h>,
+        span: SpanId,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Value<'h>> {
         let heap = self.heap;
         let values = heap.slots(a.names.len());
         for (i, &slot) in a.rec_slots.iter().enumerate() {
@@ -263,7 +280,8 @@ impl<'h> Evaluation<'h> {
                 }
                 v => return Err(self.expected("a string", v, d.name.span)),
             };
-            let clash = set.find(name).map(|x| x.span).or_else(|| extra.iter().find(|x| x.0 == name).map(|x| x.1));
+            let clash =
+                set.find(name).map(|x| x.span).or_else(|| extra.iter().find(|x| x.0 == name).map(|x| x.1));
             if let Some(first) = clash {
                 let text = format!(
                     "dynamic attribute '{}' already defined at {}",
@@ -302,7 +320,9 @@ impl<'h> Evaluation<'h> {
         }
         extra.extend(set.to_vec().iter().map(|x| (x.name, x.span, Value::Ref(x.slot))));
         match self.heap.attrs_from(extra) {
-            Value::Attrs(all) => Ok(self.heap.keep_attrs(Attrs::flat(all.names, all.spans, all.values, set.origin))),
+            Value::Attrs(all) => {
+                Ok(self.heap.keep_attrs(Attrs::flat(all.names, all.spans, all.values, set.origin)))
+            }
             _ => Ok(set),
         }
     }
@@ -357,7 +377,11 @@ impl<'h> Evaluation<'h> {
         for &scope in scopes {
             let a = match self.var(scope, frame, env)? {
                 Value::Attrs(a) => a,
-                v => return Err(self.expected("a set", v, span).context("while evaluating the first subexpression of a with expression", span)),
+                v => {
+                    return Err(self
+                        .expected("a set", v, span)
+                        .context("while evaluating the first subexpression of a with expression", span));
+                }
             };
             if let Some(slot) = a.get(name) {
                 return self.force(slot).map_err(|e| e.or_at(span));
@@ -370,7 +394,8 @@ impl<'h> Evaluation<'h> {
             }
         }
         let near = super::attrs::near(name, known.into_iter());
-        Err(EvalError::new(ErrorKind::Undefined, format!("undefined variable '{}'", name.text()), span).suggest(near))
+        Err(EvalError::new(ErrorKind::Undefined, format!("undefined variable '{}'", name.text()), span)
+            .suggest(near))
     }
 
     fn binary(
@@ -385,7 +410,9 @@ impl<'h> Evaluation<'h> {
         match op {
             BinOp::And => Ok(Value::Bool(self.condition(l, frame, env)? && self.condition(r, frame, env)?)),
             BinOp::Or => Ok(Value::Bool(self.condition(l, frame, env)? || self.condition(r, frame, env)?)),
-            BinOp::Implies => Ok(Value::Bool(!self.condition(l, frame, env)? || self.condition(r, frame, env)?)),
+            BinOp::Implies => {
+                Ok(Value::Bool(!self.condition(l, frame, env)? || self.condition(r, frame, env)?))
+            }
             BinOp::Update => {
                 let b = self.eval(r, frame, env)?;
                 let Value::Attrs(b) = b else { return Err(self.expected("a set", b, r.span)) };
@@ -454,8 +481,9 @@ impl<'h> Evaluation<'h> {
                     Arith::Div if y == 0 => return Err(EvalError::other("division by zero", span)),
                     Arith::Div => (x.checked_div(y), "dividing", '/'),
                 };
-                r.map(|n| Value::Int(SpanId::NONE, n))
-                    .ok_or_else(|| EvalError::other(format!("integer overflow in {verb} {x} {sign} {y}"), span))
+                r.map(|n| Value::Int(SpanId::NONE, n)).ok_or_else(|| {
+                    EvalError::other(format!("integer overflow in {verb} {x} {sign} {y}"), span)
+                })
             }
             _ => {
                 let (x, y) = (self.number(a, span)?, self.number(b, span)?);
@@ -494,7 +522,14 @@ pub enum Arith {
 #[inline(always)]
 pub fn share_element<'h>(slot: &'h Slot<'h>) -> Value<'h> {
     match slot.get() {
-        v @ (Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Str(_) | Value::Path(_) | Value::List(_) | Value::Attrs(_) | Value::Ref(_)) => v,
+        v @ (Value::Null(_)
+        | Value::Bool(_)
+        | Value::Int(..)
+        | Value::Str(_)
+        | Value::Path(_)
+        | Value::List(_)
+        | Value::Attrs(_)
+        | Value::Ref(_)) => v,
         _ => Value::Ref(slot),
     }
 }

@@ -174,7 +174,11 @@ const LINEAR: usize = 8;
 
 #[inline(always)]
 fn search(names: &[Symbol], name: Symbol) -> Option<usize> {
-    if names.len() <= LINEAR { names.iter().position(|&n| n == name) } else { names.binary_search(&name).ok() }
+    if names.len() <= LINEAR {
+        names.iter().position(|&n| n == name)
+    } else {
+        names.binary_search(&name).ok()
+    }
 }
 
 impl<'h> Attrs<'h> {
@@ -264,7 +268,8 @@ impl<'h> Attrs<'h> {
 
     /// All attributes, sorted by the bytes of their names.
     pub fn sorted(&self) -> Vec<Attr<'h>> {
-        let mut v: Vec<(&'static [u8], Attr<'h>)> = self.to_vec().into_iter().map(|a| (a.name.name(), a)).collect();
+        let mut v: Vec<(&'static [u8], Attr<'h>)> =
+            self.to_vec().into_iter().map(|a| (a.name.name(), a)).collect();
         v.sort_unstable_by_key(|&(name, _)| name);
         v.into_iter().map(|(_, a)| a).collect()
     }

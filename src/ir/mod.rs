@@ -2,5 +2,6 @@
 //! May import: base diag syntax.
 
 pub mod expr;
+pub mod lower;
 pub mod module;
 pub mod text;

@@ -215,8 +215,7 @@ async fn cancel_interrupts_then_terminates_then_kills() {
         }
         later.cancel();
     });
-    let script =
-        "trap 'echo INT' INT; trap 'echo TERM' TERM; touch ready; for i in {1..400}; do sleep 0.05 || :; done";
+    let script = "trap 'echo INT' INT; trap 'echo TERM' TERM; touch ready; for i in {1..400}; do sleep 0.05 || :; done";
     let begun = Instant::now();
     let (end, kept) = run.step_until(script, None, &cancel).await;
     assert_eq!(end, StepEnd::Cancelled);

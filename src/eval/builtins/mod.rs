@@ -1,8 +1,15 @@
-//! The builtin functions: one file a family, a table each.
+//! The builtin functions: one file a family, a `TABLE` each.
 
-use super::value::{Res, Slot, Value};
+use std::collections::HashMap;
+
 use super::Evaluation;
+use super::evaluation::Settings;
+use super::heap::Heap;
+use super::value::{Res, Slot, Value};
 use crate::base::source::SpanId;
+use crate::base::symbol::Symbol;
+
+pub mod store;
 
 /// The Rust function of a builtin: its arguments, forced in place as it needs them, and the place
 /// of the call.
@@ -18,11 +25,113 @@ pub struct Builtin {
     pub doc: &'static str,
     /// What runs it.
     pub run: Run,
+    /// The experimental feature without which it is absent; empty for most.
+    pub feature: &'static str,
 }
 
 impl Builtin {
     /// A row of a table.
     pub const fn new(name: &'static str, arity: usize, run: Run, doc: &'static str) -> Self {
-        Builtin { name, arity, doc, run }
+        Builtin { name, arity, doc, run, feature: "" }
     }
+
+    /// The same, present only with an experimental feature.
+    pub const fn needing(mut self, feature: &'static str) -> Self {
+        self.feature = feature;
+        self
+    }
+}
+
+/// What builtins remember during an evaluation.
+#[derive(Default)]
+pub struct Caches {
+    /// Store paths of copied files, by their path.
+    pub copied: store::Copied,
+}
+
+/// All families.
+const TABLES: &[&[Builtin]] = &[store::TABLE];
+
+/// Names that are global without the `__` prefix.
+const BARE: &[&str] = &[
+    "abort",
+    "baseNameOf",
+    "break",
+    "derivation",
+    "derivationStrict",
+    "dirOf",
+    "fetchGit",
+    "fetchMercurial",
+    "fetchTarball",
+    "fetchTree",
+    "fromTOML",
+    "import",
+    "isNull",
+    "map",
+    "placeholder",
+    "removeAttrs",
+    "scopedImport",
+    "throw",
+    "toString",
+];
+
+/// Every builtin, whatever the settings.
+pub fn all() -> impl Iterator<Item = &'static Builtin> {
+    TABLES.iter().flat_map(|t| t.iter())
+}
+
+/// The global values, and the index of each global name.
+pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>], HashMap<Symbol, u32>) {
+    let mut members: Vec<(&str, Value<'h>)> = all()
+        .filter(|b| b.feature.is_empty() || settings.feature(b.feature))
+        .map(|b| (b.name, Value::Builtin(b)))
+        .collect();
+    let string = |s: &str| heap.string(s.as_bytes());
+    let none = SpanId::NONE;
+    members.extend([
+        ("true", Value::Bool(true)),
+        ("false", Value::Bool(false)),
+        ("null", Value::Null(none)),
+        ("langVersion", Value::Int(none, 6)),
+        ("nixVersion", string("2.34.8")),
+        ("storeDir", string(&settings.store_dir)),
+        ("nixPath", nix_path(heap, settings)),
+    ]);
+    if !settings.pure_eval {
+        members.push(("currentSystem", string(&settings.system)));
+        members.push(("currentTime", Value::Int(none, settings.now)));
+    }
+    let slots = heap.slots(members.len() + 1);
+    let mut index = HashMap::new();
+    let mut set = Vec::new();
+    for (i, &(name, v)) in members.iter().enumerate() {
+        slots[i].set(v);
+        let global = if BARE.contains(&name) || matches!(name, "true" | "false" | "null") {
+            Symbol::intern(name)
+        } else {
+            Symbol::intern(format!("__{name}"))
+        };
+        index.insert(global, i as u32);
+        set.push((Symbol::intern(name), none, Value::Ref(&slots[i])));
+    }
+    let this = &slots[members.len()];
+    set.push((Symbol::intern("builtins"), none, Value::Ref(this)));
+    this.set(heap.attrs_from(set));
+    index.insert(Symbol::intern("builtins"), members.len() as u32);
+    (slots, index)
+}
+
+fn nix_path<'h>(heap: &'h Heap, settings: &Settings) -> Value<'h> {
+    let (prefix, path) = (Symbol::intern("prefix"), Symbol::intern("path"));
+    let entries: Vec<Value<'h>> = settings
+        .search_path
+        .iter()
+        .map(|(p, v)| {
+            heap.attrs_from(vec![
+                (prefix, SpanId::NONE, heap.string(p.as_bytes())),
+                (path, SpanId::NONE, heap.string(v.as_bytes())),
+            ])
+        })
+        .collect();
+    heap.list(heap.slots_from(entries.into_iter()), SpanId::NONE)
 }
