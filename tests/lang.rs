@@ -1,0 +1,254 @@
+//! The language corpus: every expression of `tests/lang/*.nixt` must give what C++ Nix 2.34 gives.
+//!
+//! A corpus file is one family. An entry is the lines of an expression, each after `> `, and one line with
+//! the result of `nix-instantiate --eval --strict`: `= ` and what it prints, or `! ` and the last `error:`
+//! line. Lines starting with `#` are comments. Files are bytes, not text: some entries test invalid UTF-8.
+//!
+//! `tests/lang/notyetpassing` names the entries known to differ (`@ family` before the expression); an entry
+//! listed there that agrees fails the test too, so the list only shrinks.
+//!
+//! Environment: `LANG_FAMILY=sort,json` runs some families; `LANG_UPDATE=1` rewrites `notyetpassing`;
+//! `LANG_RECORD=/path/to/nix-instantiate` rewrites the stored results of the chosen families from that
+//! program (which must be a 2.34).
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One expression of the corpus with its recorded result (`= …` or `! …`).
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    expr: Vec<u8>,
+    result: Vec<u8>,
+}
+
+fn corpus_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lang")
+}
+
+fn parse(bytes: &[u8]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut expr: Option<Vec<u8>> = None;
+    for line in bytes.split(|&b| b == b'\n') {
+        match line {
+            [b'>', b' ', rest @ ..] => match &mut expr {
+                Some(expr) => {
+                    expr.push(b'\n');
+                    expr.extend_from_slice(rest);
+                }
+                None => expr = Some(rest.to_vec()),
+            },
+            [b'>'] => expr.get_or_insert_default().push(b'\n'),
+            [b'=' | b'!', b' ', ..] => {
+                let expr = expr.take().expect("a result line follows an expression");
+                entries.push(Entry { expr, result: line.to_vec() });
+            }
+            [] | [b'#', ..] => {}
+            other => panic!("unexpected line in the corpus: {}", String::from_utf8_lossy(other)),
+        }
+    }
+    assert!(expr.is_none(), "an expression without a result ends the file");
+    entries
+}
+
+fn push_expr(out: &mut Vec<u8>, expr: &[u8]) {
+    for line in expr.split(|&b| b == b'\n') {
+        out.extend_from_slice(b"> ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+}
+
+/// The known differences: `(family, expression)`.
+fn parse_not_yet_passing(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut list: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut family = String::new();
+    let mut fresh = true;
+    for line in bytes.split(|&b| b == b'\n') {
+        match line {
+            [b'@', b' ', rest @ ..] => {
+                family = String::from_utf8_lossy(rest).into_owned();
+                fresh = true;
+            }
+            [b'>', b' ', rest @ ..] if fresh => {
+                list.push((family.clone(), rest.to_vec()));
+                fresh = false;
+            }
+            [b'>', b' ', rest @ ..] => {
+                if let Some((_, expr)) = list.last_mut() {
+                    expr.push(b'\n');
+                    expr.extend_from_slice(rest);
+                }
+            }
+            _ => fresh = true,
+        }
+    }
+    list
+}
+
+/// Evaluates `expr` with `program args… --eval --strict -E` in `/`, in an environment without Nix settings.
+fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
+    let output = Command::new(program)
+        .args(args)
+        .args(["--eval", "--strict", "-E"])
+        .arg(OsStr::from_bytes(expr))
+        .current_dir("/")
+        .env("HOME", "/homeless")
+        .env("NIX_PATH", "")
+        .env("NIX_CONFIG", "")
+        .env_remove("NIX_REMOTE")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the evaluator starts");
+    if output.status.success() {
+        let mut printed = b"= ".to_vec();
+        printed.extend_from_slice(output.stdout.strip_suffix(b"\n").unwrap_or(&output.stdout));
+        return printed;
+    }
+    let mut result = b"! ".to_vec();
+    match last_error_line(&output.stderr) {
+        Some(line) if output.status.code() == Some(1) => result.extend_from_slice(&line),
+        _ => {
+            let tail = output.stderr.len().saturating_sub(200);
+            result.extend_from_slice(format!("{}: ", output.status).as_bytes());
+            result.extend_from_slice(&output.stderr[tail..]);
+        }
+    }
+    result
+}
+
+fn last_error_line(stderr: &[u8]) -> Option<Vec<u8>> {
+    let plain = without_colour(stderr);
+    let lines = plain.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
+    lines
+        .filter(|l| l.strip_prefix(b"error:").is_some_and(|rest| !rest.trim_ascii().is_empty()))
+        .next_back()
+        .map(<[u8]>::to_vec)
+}
+
+fn without_colour(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, tail)) = rest.split_first() {
+        if let (0x1b, [b'[', code @ ..]) = (first, tail) {
+            let end = code.iter().position(|&b| b == b'm').map_or(code.len(), |i| i + 1);
+            rest = &code[end..];
+        } else {
+            out.push(first);
+            rest = tail;
+        }
+    }
+    out
+}
+
+/// Evaluates every entry on both cores, in the order of `entries`.
+fn evaluate_all(program: &Path, args: &[&str], entries: &[Entry]) -> Vec<Vec<u8>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(vec![Vec::new(); entries.len()]);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((i, entry)) = {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    entries.get(i).map(|e| (i, e))
+                } {
+                    let result = evaluate(program, args, &entry.expr);
+                    results.lock().expect("no worker panics with the lock")[i] = result;
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no worker panics with the lock")
+}
+
+fn families() -> BTreeMap<String, PathBuf> {
+    let chosen = std::env::var("LANG_FAMILY").ok();
+    let chosen: Option<Vec<&str>> = chosen.as_deref().map(|c| c.split(',').collect());
+    let mut families = BTreeMap::new();
+    for file in fs::read_dir(corpus_dir()).expect("the corpus is there") {
+        let path = file.expect("the corpus can be listed").path();
+        let Some(name) = path.file_name().and_then(OsStr::to_str).and_then(|n| n.strip_suffix(".nixt"))
+        else {
+            continue;
+        };
+        if chosen.as_ref().is_none_or(|c| c.contains(&name)) {
+            families.insert(name.to_owned(), path);
+        }
+    }
+    families
+}
+
+#[test]
+fn the_corpus_gives_what_nix_gives() {
+    if let Some(reference) = std::env::var_os("LANG_RECORD") {
+        return record(Path::new(&reference));
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_nixactions"));
+    let known_file = corpus_dir().join("notyetpassing");
+    let known = parse_not_yet_passing(&fs::read(&known_file).unwrap_or_default());
+    let update = std::env::var_os("LANG_UPDATE").is_some();
+    let (mut agree, mut total, mut unexpected) = (0, 0, 0);
+    let mut differing = Vec::new();
+    for (family, path) in families() {
+        let entries = parse(&fs::read(&path).expect("the corpus can be read"));
+        let results = evaluate_all(binary, &["eval"], &entries);
+        let mut agree_here = 0;
+        for (entry, ours) in entries.iter().zip(&results) {
+            let listed = known.iter().any(|(f, e)| *f == family && *e == entry.expr);
+            let same = *ours == entry.result;
+            agree_here += usize::from(same);
+            if !same {
+                differing.extend_from_slice(format!("@ {family}\n").as_bytes());
+                push_expr(&mut differing, &entry.expr);
+            }
+            if same == listed {
+                unexpected += 1;
+                report(&family, entry, ours, listed);
+            }
+        }
+        println!("{family:24} {agree_here:5} of {:5}", entries.len());
+        agree += agree_here;
+        total += entries.len();
+    }
+    println!("{:24} {agree:5} of {total:5}", "all");
+    if update {
+        fs::write(&known_file, &differing).expect("the list of known differences can be written");
+        return;
+    }
+    assert_eq!(unexpected, 0, "{unexpected} entries differ from what is expected of them");
+}
+
+fn report(family: &str, entry: &Entry, ours: &[u8], listed: bool) {
+    let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    println!("--- {family}: {}", show(&entry.expr));
+    if listed {
+        println!("    agrees, but is listed in notyetpassing");
+    } else {
+        println!("    Nix:  {}\n    ours: {}", show(&entry.result), show(ours));
+    }
+}
+
+/// Rewrites the results of the chosen families from `reference`, keeping comments and order.
+fn record(reference: &Path) {
+    for (_, path) in families() {
+        let bytes = fs::read(&path).expect("the corpus can be read");
+        let entries = parse(&bytes);
+        let mut results = evaluate_all(reference, &[], &entries).into_iter();
+        let mut out = Vec::with_capacity(bytes.len());
+        for line in bytes.split_inclusive(|&b| b == b'\n') {
+            if line.starts_with(b"= ") || line.starts_with(b"! ") {
+                out.extend_from_slice(&results.next().expect("one result an entry"));
+                out.push(b'\n');
+            } else {
+                out.extend_from_slice(line);
+            }
+        }
+        fs::write(&path, out).expect("the corpus can be written");
+    }
+}
