@@ -1,2 +1,13 @@
 //! Owns: text to tree, for evaluation and for tools.
 //! May import: base diag.
+
+pub mod ast;
+pub mod error;
+pub mod lexer;
+pub mod parser;
+pub mod show;
+pub mod tree;
+
+pub use error::{ParseError, Problem};
+pub use parser::{Options, parse};
+pub use tree::{accepts, syntax_diagnostics};

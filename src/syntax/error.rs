@@ -1,0 +1,107 @@
+//! What can be wrong with a text, in the words C++ Nix uses.
+
+use std::sync::Arc;
+
+use super::ast::Span;
+use crate::base::source::{Place, Source};
+use crate::diag::diagnostic::{Diagnostic, Label};
+
+/// The first thing the parser could not accept.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{problem}")]
+pub struct ParseError {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub problem: Problem,
+}
+
+/// The kinds of syntax error.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Problem {
+    /// A token that cannot stand here; `expected` is empty where many could.
+    #[error("syntax error, unexpected {found}{}", expecting(.expected))]
+    Unexpected { found: &'static str, expected: &'static str, context: Context },
+    #[error("attribute '{name}' already defined")]
+    DuplicateAttr { name: String, first: Span },
+    #[error("duplicate formal function argument '{0}'")]
+    DuplicateFormal(String),
+    #[error("dynamic attributes not allowed in let")]
+    DynamicInLet,
+    #[error("dynamic attributes not allowed in inherit")]
+    DynamicInInherit,
+    #[error("invalid integer '{0}'")]
+    InvalidInt(String),
+    #[error("invalid float '{0}'")]
+    InvalidFloat(String),
+    #[error("path has a trailing slash")]
+    TrailingSlash,
+    #[error("a string cannot contain null bytes")]
+    NulByte,
+    #[error("pipe operators are an experimental feature of Nix and not enabled")]
+    PipesDisabled,
+    #[error("expressions are nested too deeply (limit: {0} levels)")]
+    TooDeep(u32),
+    #[error("a source text cannot be larger than 4 GiB")]
+    TooLarge,
+}
+
+/// The construct in which an unexpected token stood, with its opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Context {
+    /// No particular one.
+    #[default]
+    Plain,
+    /// A construct opened here and not closed yet.
+    Open(Span),
+    /// Before this token the binding that starts here should have ended.
+    Binding(Span),
+}
+
+fn expecting(expected: &str) -> String {
+    if expected.is_empty() { String::new() } else { format!(", expecting {expected}") }
+}
+
+impl ParseError {
+    /// The error as a diagnostic of this source.
+    pub fn diagnostic(&self, source: &Arc<Source>) -> Diagnostic {
+        let place = |s: Span| Place { source: source.clone(), start: s.start, end: s.end };
+        let label = |s: Span, text: &str| Label { place: place(s), text: text.to_owned() };
+        let mut d = Diagnostic::error("NXA000", self.to_string());
+        d.primary = Some(label(self.span, ""));
+        match &self.problem {
+            Problem::DuplicateAttr { name, first } => {
+                let (line, column) = source.line_col(first.start);
+                d.message =
+                    format!("attribute '{name}' already defined at {}:{line}:{column}", source.name());
+                d.primary = Some(label(self.span, "defined again here"));
+                d.secondary.push(label(*first, "first defined here"));
+                d.help = Some(
+                    "remove one of the two definitions; only attribute sets written out are merged".into(),
+                );
+            }
+            Problem::Unexpected { expected, context, .. } => match (context, *expected) {
+                (Context::Binding(b), "';'") => {
+                    d.secondary.push(label(*b, "this binding is not ended"));
+                    d.help = Some("add a `;` at the end of the binding before this".into());
+                }
+                (Context::Open(open), _) => d.secondary.push(label(*open, "opened here")),
+                _ => {}
+            },
+            Problem::TrailingSlash => d.help = Some("leave out the slash at the end".into()),
+            Problem::DynamicInLet => {
+                d.help = Some(
+                    "names bound by `let` must be known when the file is read; use an attribute set".into(),
+                );
+            }
+            Problem::DynamicInInherit => d.help = Some("write `name = set.${…};` instead".into()),
+            Problem::InvalidInt(_) => {
+                d.help = Some("integers lie between -9223372036854775807 and 9223372036854775807".into());
+            }
+            Problem::PipesDisabled => d.help = Some("write the call as `f x`".into()),
+            _ => {}
+        }
+        d
+    }
+}

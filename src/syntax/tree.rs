@@ -1,0 +1,115 @@
+//! All syntax errors of a text, for people and tools.
+//!
+//! The direct parser decides whether a text is accepted and says what is wrong first, in Nix's
+//! words; it stops there. The lossless tree goes on after an error and adds what else is wrong.
+
+use std::sync::Arc;
+
+use bumpalo::Bump;
+use rnix::{Root, SyntaxKind};
+
+use super::parser::{Options, parse};
+use crate::base::source::{Place, Source};
+use crate::diag::diagnostic::{Diagnostic, Label};
+
+/// Whether a text is a Nix expression.
+pub fn accepts(text: &[u8]) -> bool {
+    parse(text, &Bump::new(), Options::default()).is_ok()
+}
+
+/// The lossless, error-tolerant tree of a text, and whether its offsets are those of the text
+/// (they are not if it is not UTF-8).
+pub fn lossless(text: &[u8]) -> (rnix::Parse<Root>, bool) {
+    match std::str::from_utf8(text) {
+        Ok(text) => (Root::parse(text), true),
+        Err(_) => (Root::parse(&String::from_utf8_lossy(text)), false),
+    }
+}
+
+/// All syntax errors of a source, in the order of places; empty exactly if it is accepted.
+pub fn syntax_diagnostics(source: &Arc<Source>) -> Vec<Diagnostic> {
+    let Err(first) = parse(source.text(), &Bump::new(), Options::default()) else { return Vec::new() };
+    let mut lines = vec![source.line_col(first.span.start).0];
+    let mut found = vec![first.diagnostic(source)];
+    let (tree, same_offsets) = lossless(source.text());
+    if !same_offsets {
+        return found;
+    }
+    for error in tree.errors() {
+        let Some((start, end, message)) = describe(error) else { continue };
+        let line = source.line_col(start).0;
+        // What the tree says before and right at the first error is the same error in other words,
+        // and further errors on one line mostly follow from the first there.
+        if start > first.span.start && !lines.contains(&line) {
+            lines.push(line);
+            let place = Place { source: source.clone(), start, end };
+            let mut diagnostic = Diagnostic::error("NXA000", message);
+            diagnostic.primary = Some(Label { place, text: String::new() });
+            found.push(diagnostic);
+        }
+    }
+    found
+}
+
+/// Place and message of an error of the tree; none for errors at the end of the text, which
+/// follow from earlier ones.
+fn describe(error: &rnix::ParseError) -> Option<(u32, u32, String)> {
+    use rnix::ParseError as E;
+    let (range, message) = match error {
+        E::Unexpected(range) => (range, "syntax error".to_owned()),
+        E::UnexpectedExtra(range) => (range, "syntax error, expecting end of file".to_owned()),
+        E::UnexpectedWanted(got, range, wanted) => {
+            let mut message = format!("syntax error, unexpected {}", kind_name(*got));
+            if !wanted.is_empty() && wanted.len() <= 4 {
+                let wanted: Vec<_> = wanted.iter().map(|&k| kind_name(k)).collect();
+                message += &format!(", expecting {}", wanted.join(" or "));
+            }
+            (range, message)
+        }
+        E::UnexpectedDoubleBind(range) => (range, "a pattern can have only one name with `@`".to_owned()),
+        E::DuplicatedArgs(range, name) => (range, format!("duplicate formal function argument '{name}'")),
+        E::UnexpectedEOF | E::UnexpectedEOFWanted(_) | E::RecursionLimitExceeded => return None,
+        _ => return None,
+    };
+    Some((range.start().into(), range.end().into(), message))
+}
+
+fn kind_name(kind: SyntaxKind) -> &'static str {
+    use SyntaxKind::*;
+    match kind {
+        TOKEN_IDENT => "identifier",
+        TOKEN_INTEGER => "integer",
+        TOKEN_FLOAT => "floating-point literal",
+        TOKEN_URI => "URI",
+        TOKEN_STRING_START | TOKEN_STRING_END => "'\"'",
+        TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH => "path",
+        TOKEN_ASSERT => "'assert'",
+        TOKEN_ELSE => "'else'",
+        TOKEN_IF => "'if'",
+        TOKEN_IN => "'in'",
+        TOKEN_INHERIT => "'inherit'",
+        TOKEN_LET => "'let'",
+        TOKEN_OR => "'or'",
+        TOKEN_REC => "'rec'",
+        TOKEN_THEN => "'then'",
+        TOKEN_WITH => "'with'",
+        TOKEN_L_BRACE => "'{'",
+        TOKEN_R_BRACE => "'}'",
+        TOKEN_L_BRACK => "'['",
+        TOKEN_R_BRACK => "']'",
+        TOKEN_L_PAREN => "'('",
+        TOKEN_R_PAREN => "')'",
+        TOKEN_ASSIGN => "'='",
+        TOKEN_AT => "'@'",
+        TOKEN_COLON => "':'",
+        TOKEN_COMMA => "','",
+        TOKEN_DOT => "'.'",
+        TOKEN_ELLIPSIS => "'...'",
+        TOKEN_QUESTION => "'?'",
+        TOKEN_SEMICOLON => "';'",
+        TOKEN_INTERPOL_START => "'${'",
+        TOKEN_INTERPOL_END => "'}'",
+        TOKEN_ERROR => "invalid token",
+        _ => "token",
+    }
+}
