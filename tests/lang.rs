@@ -113,6 +113,8 @@ fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
     let mut result = b"! ".to_vec();
     match last_error_line(&output.stderr) {
         Some(line) if output.status.code() == Some(1) => result.extend_from_slice(&line),
+        // An error whose message is empty, as of `throw ""`.
+        None if output.status.code() == Some(1) => result.push(b'?'),
         _ => {
             let tail = output.stderr.len().saturating_sub(200);
             result.extend_from_slice(format!("{}: ", output.status).as_bytes());
