@@ -70,6 +70,7 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self) -> Result<(), ParseError> {
+        let mut exported = false;
         for prefix in ["export", "declare -x", "declare -rx", "typeset -x"] {
             if let Some(after) = self.rest.strip_prefix(prefix)
                 && after.starts_with([' ', '\t'])
@@ -77,11 +78,12 @@ impl Parser<'_> {
             {
                 self.rest = after;
                 self.skip_blanks();
+                exported = self.dialect == Dialect::Shell;
                 break;
             }
         }
         loop {
-            self.assignment()?;
+            self.assignment(exported)?;
             self.skip_blanks();
             match self.peek() {
                 None | Some('\n') => return Ok(()),
@@ -96,7 +98,7 @@ impl Parser<'_> {
         }
     }
 
-    fn assignment(&mut self) -> Result<(), ParseError> {
+    fn assignment(&mut self, exported: bool) -> Result<(), ParseError> {
         let end = self.rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(self.rest.len());
         let (name, after) = self.rest.split_at(end);
         if !is_name(name) {
@@ -109,7 +111,7 @@ impl Parser<'_> {
         if self.peek() != Some('=') {
             // `export NAME` alone exports what is set already.
             let ends = matches!(self.peek(), None | Some('\n' | ' ' | '\t' | ';'));
-            if self.dialect == Dialect::Shell && ends {
+            if exported && ends {
                 return Ok(());
             }
             return Err(self.error("expected `=` after the name"));

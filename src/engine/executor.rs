@@ -230,8 +230,8 @@ pub struct Saved {
 
 /// Where jobs run.
 pub trait Executor: Send + Sync {
-    /// Makes the workspace (the copy of the repository, a container, a connection). Called once,
-    /// before the first job of this executor.
+    /// Makes the workspace (the copy of the repository, a container, a connection). Called
+    /// before the first job of this executor, and again only when that was cancelled.
     fn prepare_workspace<'a>(&'a self, cancel: &'a Cancel) -> BoxFuture<'a, Result<(), ExecError>>;
 
     /// Makes a fresh job directory. `attempt` counts from 1; later ones begin from scratch.

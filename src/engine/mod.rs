@@ -4,9 +4,17 @@
 pub mod artifact;
 pub mod condition;
 pub mod dotenv;
+pub mod driver;
+pub mod environment;
 pub mod event;
 pub mod executor;
+mod git;
+mod host;
+mod job;
 pub mod machine;
 pub mod mask;
+mod provider;
+mod reporter;
 pub mod retry;
 pub mod rundir;
+mod step;
