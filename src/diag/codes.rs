@@ -38,6 +38,7 @@ pub static CODES: &[Code] = &[
     row!("NXA004", "deprecated-key", Warning, "an older name of a key"),
     row!("NXA005", "mutually-exclusive-keys", Error, "two keys that exclude each other"),
     row!("NXA006", "dropped-job", Error, "a job without steps"),
+    row!("NXA007", "not-carried-out", Error, "a key that this version does not carry out"),
     row!("NXA010", "duplicate-attribute", Error, "an attribute defined twice"),
     row!("NXA011", "undefined-name", Error, "a variable that nothing defines"),
     row!("NXA020", "unoffered-argument", Error, "the file asks for an argument nobody offers"),

@@ -212,6 +212,11 @@ pub fn constant(e: &StatusExpr) -> Option<bool> {
     seen
 }
 
+/// Whether an expression can be true where nothing came before that could have failed.
+pub fn possible_first(e: &StatusExpr) -> bool {
+    eval(e, true, false, false) || eval(e, true, false, true)
+}
+
 fn eval(e: &StatusExpr, success: bool, failure: bool, cancelled: bool) -> bool {
     match e {
         StatusExpr::Success => success,

@@ -1,9 +1,20 @@
 //! Owns: the typed workflow model, its schema and checks, and the plan.
 //! May import: base diag ir eval drv.
 
+mod artifacts;
+pub mod build_plan;
+pub mod check;
 pub mod condition;
+pub mod decode;
 pub mod duration;
+mod fields;
+pub mod graph;
+mod matrix;
+pub mod model;
+mod names;
+pub mod nixlib;
 pub mod plan;
+mod retry;
 pub mod schema;
 pub mod shape;
 pub mod tree;

@@ -1,0 +1,109 @@
+//! Checks of artifacts: names, paths, who gives and who takes.
+
+use std::collections::HashMap;
+
+use super::graph::Graph;
+use super::model::{Spanned, Workflow};
+use super::names;
+use crate::base::source::SpanId;
+use crate::base::suggest;
+use crate::diag::Diagnostic;
+
+/// Checks all artifacts of a workflow.
+pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic>) {
+    let jobs = &workflow.jobs;
+    let mut given: HashMap<&str, (usize, SpanId)> = HashMap::new();
+    for (i, job) in jobs.iter().enumerate() {
+        for o in &job.outputs {
+            names::check(&o.name, "an artifact", out);
+            path(&o.path, &format!("the artifact `{}`", o.name.value), out);
+            if let Some(&(first, span)) = given.get(o.name.value.as_str()) {
+                out.push(
+                    Diagnostic::error(
+                        "NXA201",
+                        format!(
+                            "the artifact `{}` is given by job `{}` and by job `{}`",
+                            o.name.value, jobs[first].name.value, job.name.value
+                        ),
+                    )
+                    .at(o.name.span, "given here again")
+                    .also(span, "first given here")
+                    .help("give one of them another name"),
+                );
+            } else {
+                given.insert(&o.name.value, (i, o.name.span));
+            }
+        }
+    }
+    let broken = out.iter().any(|d| matches!(d.code, "NXA101" | "NXA102"));
+    for (i, job) in jobs.iter().enumerate() {
+        if job.inputs.is_empty() {
+            continue;
+        }
+        let ancestors = graph.ancestors(i);
+        for input in &job.inputs {
+            let name = &input.name.value;
+            path(&input.path, &format!("the artifact `{name}`"), out);
+            let Some(&(giver, at)) = given.get(name.as_str()) else {
+                out.push(no_giver(&job.name.value, &input.name, given.keys().copied()));
+                continue;
+            };
+            if giver != i && (broken || ancestors.contains(&giver)) {
+                continue;
+            }
+            let from = &jobs[giver].name.value;
+            let d = Diagnostic::error(
+                "NXA203",
+                format!(
+                    "job `{}` takes the artifact `{name}` of job `{from}` but does not wait for it",
+                    job.name.value
+                ),
+            )
+            .at(input.name.span, "may not be there yet")
+            .also(at, format!("given by `{from}`"));
+            out.push(if giver == i {
+                d.help("a job cannot take what it gives itself")
+            } else {
+                d.help(format!("add \"{from}\" to the `needs` of `{}`", job.name.value))
+            });
+        }
+    }
+}
+
+fn no_giver<'a>(job: &str, name: &Spanned<String>, given: impl Iterator<Item = &'a str>) -> Diagnostic {
+    let mut all: Vec<&str> = given.collect();
+    all.sort_unstable();
+    let d = Diagnostic::error(
+        "NXA202",
+        format!("job `{job}` takes the artifact `{}`, which no job gives", name.value),
+    )
+    .at(name.span, "no job has this among its `outputs`");
+    match suggest::did_you_mean(&name.value, all.iter().copied()) {
+        Some(help) => d.help(help),
+        None if all.is_empty() => d.help("add it to the `outputs` of the job that makes it"),
+        None => {
+            let shown: Vec<_> = all.iter().take(12).map(|n| format!("`{n}`")).collect();
+            d.note(format!("the artifacts are {}", shown.join(", ")))
+        }
+    }
+}
+
+/// A path must stay below the job directory.
+pub(super) fn path(p: &Spanned<String>, of: &str, out: &mut Vec<Diagnostic>) {
+    let why = if p.value.is_empty() {
+        "it is empty"
+    } else if p.value.contains('\0') {
+        "it holds a null byte"
+    } else if p.value.starts_with('/') {
+        "it is absolute"
+    } else if p.value.split('/').any(|part| part == "..") {
+        "it leaves the job directory"
+    } else {
+        return;
+    };
+    out.push(
+        Diagnostic::error("NXA205", format!("the path of {of} cannot be used: {why}"))
+            .at(p.span, why)
+            .help("write a path below the job directory, such as \"dist\""),
+    );
+}

@@ -1,0 +1,291 @@
+//! Model to plan: every default filled in, every level merged.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use super::graph::Graph;
+use super::model::{self, EnvValue, ProviderKind, Setting, Workflow};
+use super::plan::{self, ArtifactInput, ArtifactOutput, Condition, Env, Executor, Plan, Provider};
+use super::retry;
+
+/// The plan of a checked workflow, for a project in this directory.
+pub fn build(workflow: &Workflow, graph: &Graph, project_dir: &Path) -> Plan {
+    let mut b = Builder { secrets: Vec::new(), executors: HashMap::new() };
+    let (env, env_from) = b.environment(&workflow.env, &workflow.env_from);
+    let jobs = workflow
+        .jobs
+        .iter()
+        .enumerate()
+        .map(|(i, job)| {
+            let mut needs: Vec<String> =
+                graph.needs[i].iter().map(|&(n, _)| workflow.jobs[n].name.value.clone()).collect();
+            needs.sort();
+            b.job(workflow, job, needs)
+        })
+        .collect();
+    let mut secrets = b.secrets;
+    secrets.sort();
+    secrets.dedup();
+    Plan {
+        version: 1,
+        name: workflow.name.value.clone(),
+        project_dir: project_dir.to_path_buf(),
+        jobs,
+        env,
+        env_from,
+        fail_fast: workflow.fail_fast,
+        max_parallel: workflow.max_parallel,
+        budget: workflow.budget.as_ref().map(|b| b.value),
+        log_format: workflow.log_format.clone(),
+        log_level: workflow.log_level.clone(),
+        secrets,
+    }
+}
+
+struct Builder {
+    secrets: Vec<String>,
+    /// Names of executors without one, by kind and options.
+    executors: HashMap<String, Vec<serde_json::Value>>,
+}
+
+/// Strict bash: what a script in `bash` runs under.
+fn bash() -> Vec<String> {
+    ["bash", "-euo", "pipefail"].map(String::from).to_vec()
+}
+
+/// The command of a shell: the well-known ones stop at the first error.
+fn shell(words: &[String]) -> Vec<String> {
+    match words {
+        [one] if one == "bash" => bash(),
+        [one] if one == "sh" => vec!["sh".into(), "-e".into()],
+        _ => words.to_vec(),
+    }
+}
+
+impl Builder {
+    fn job(&mut self, workflow: &Workflow, job: &model::Job, needs: Vec<String>) -> plan::Job {
+        let (env, env_from) = self.environment(&job.env, &job.env_from);
+        let job_retry = retry::merge(&workflow.retry, &job.retry);
+        let whole = matches!(&job_retry, Setting::Set(r) if r.whole_job == Some(true));
+        let for_steps = if whole { Setting::Inherit } else { job_retry.clone() };
+        let timeout = retry::inherit(&workflow.timeout, &job.timeout);
+        let steps =
+            job.steps.iter().map(|s| self.step(s, job.shell.as_deref(), &for_steps, &timeout)).collect();
+        plan::Job {
+            name: job.name.value.clone(),
+            needs,
+            condition: condition(&job.condition),
+            continue_on_error: job.continue_on_error,
+            executor: self.executor(job.executor.as_ref()),
+            env,
+            env_from,
+            pure: job.pure,
+            inputs: job
+                .inputs
+                .iter()
+                .map(|i| ArtifactInput { name: i.name.value.clone(), path: i.path.value.clone() })
+                .collect(),
+            outputs: job
+                .outputs
+                .iter()
+                .map(|o| ArtifactOutput {
+                    name: o.name.value.clone(),
+                    path: o.path.value.clone(),
+                    always: o.always,
+                })
+                .collect(),
+            retry: match &job_retry {
+                Setting::Set(r) if whole => r.complete(),
+                _ => None,
+            },
+            budget: job.budget.as_ref().map(|b| b.value),
+            steps,
+            tags: job.tags.clone(),
+            description: job.description.clone(),
+        }
+    }
+
+    fn step(
+        &mut self,
+        step: &model::Step,
+        job_shell: Option<&[String]>,
+        above: &Setting<model::RetryRule>,
+        timeout: &Setting<std::time::Duration>,
+    ) -> plan::Step {
+        let (env, env_from) = self.environment(&step.env, &step.env_from);
+        let command = match (&step.shell, job_shell) {
+            (Some(own), _) => shell(own),
+            (None, Some(words)) if step.run => shell(words),
+            _ => bash(),
+        };
+        plan::Step {
+            name: step.name.value.clone(),
+            id: step.id.as_ref().map(|i| i.value.clone()),
+            script: step.script.value.clone(),
+            shell: command,
+            deps: step.deps.clone(),
+            env,
+            env_from,
+            workdir: step.workdir.as_ref().map(|w| w.value.clone()),
+            condition: condition(&step.condition),
+            continue_on_error: step.continue_on_error,
+            retry: match retry::merge(above, &step.retry) {
+                Setting::Set(r) => r.complete(),
+                _ => None,
+            },
+            timeout: match retry::inherit(timeout, &step.timeout) {
+                Setting::Set(t) => Some(t),
+                _ => None,
+            },
+        }
+    }
+
+    /// Variables and providers of one level. References to the ambient environment become a
+    /// provider after the others, which so wins over them.
+    fn environment(&mut self, env: &[model::Variable], from: &[model::Provider]) -> (Env, Vec<Provider>) {
+        let mut vars = Env::new();
+        let mut references: Vec<String> = Vec::new();
+        for v in env {
+            let name = v.name.value.clone();
+            match &v.value {
+                EnvValue::FromEnv(of) => references.extend([name, of.clone()]),
+                value => {
+                    vars.insert(name, self.value(value));
+                }
+            }
+        }
+        let mut providers: Vec<Provider> = from.iter().map(|p| self.provider(p)).collect();
+        if !references.is_empty() {
+            providers.push(ambient(references));
+        }
+        (vars, providers)
+    }
+
+    fn value(&mut self, value: &EnvValue) -> Option<String> {
+        match value {
+            EnvValue::Text(t) => Some(t.clone()),
+            EnvValue::Secret(s) => {
+                self.secrets.push(s.clone());
+                Some(s.clone())
+            }
+            EnvValue::Unset | EnvValue::FromEnv(_) => None,
+        }
+    }
+
+    fn provider(&mut self, p: &model::Provider) -> Provider {
+        match &p.kind {
+            ProviderKind::File { path, required, secrets } => {
+                Provider::File { path: path.clone(), required: *required, secrets: *secrets }
+            }
+            ProviderKind::Static(env) => {
+                let mut vars: Env = BTreeMap::new();
+                let mut references = Vec::new();
+                for v in env {
+                    match &v.value {
+                        EnvValue::FromEnv(of) => {
+                            references.extend([v.name.value.clone(), of.clone()]);
+                        }
+                        value => {
+                            vars.insert(v.name.value.clone(), self.value(value));
+                        }
+                    }
+                }
+                // A set of references alone is the program that resolves them.
+                if vars.is_empty() && !references.is_empty() {
+                    return ambient(references);
+                }
+                Provider::Static { env: vars }
+            }
+            ProviderKind::Required(names) => {
+                Provider::Required { names: names.iter().map(|n| n.value.clone()).collect() }
+            }
+            ProviderKind::Program { argv, secrets } => {
+                Provider::Program { argv: argv.clone(), secrets: *secrets }
+            }
+        }
+    }
+
+    fn executor(&mut self, e: Option<&model::ExecutorRef>) -> Executor {
+        let (kind, options) = match e {
+            Some(e) => (e.kind.clone(), e.options.to_json()),
+            None => ("local".to_string(), serde_json::json!({})),
+        };
+        let options = match options {
+            serde_json::Value::Object(map) => map,
+            _ => serde_json::Map::new(),
+        };
+        if let Some(name) = e.and_then(|e| e.name.as_ref()) {
+            return Executor { kind, name: name.value.clone(), options };
+        }
+        // Differently configured executors of one kind do not share a workspace.
+        let seen = self.executors.entry(kind.clone()).or_default();
+        let value = serde_json::Value::Object(options.clone());
+        let i = seen.iter().position(|o| *o == value).unwrap_or_else(|| {
+            seen.push(value);
+            seen.len() - 1
+        });
+        let name = if i == 0 { kind.clone() } else { format!("{kind}-{}", i + 1) };
+        Executor { kind, name, options }
+    }
+}
+
+/// A provider that copies variables: pairs of a name and the name it is taken from.
+fn ambient(pairs: Vec<String>) -> Provider {
+    let script = r#"set -u
+while (( $# )); do
+  [[ -v $2 ]] || { echo "the environment variable $2 is not set, and $1 is to have its value" >&2; exit 1; }
+  value=${!2}
+  printf "export %s='%s'\n" "$1" "${value//\'/\'\\\'\'}"
+  shift 2
+done"#;
+    let mut argv = ["bash", "-c", script, "fromEnv"].map(String::from).to_vec();
+    argv.extend(pairs);
+    Provider::Program { argv, secrets: false }
+}
+
+fn condition(c: &Option<model::Spanned<Condition>>) -> Condition {
+    c.as_ref().map(|c| c.value.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::source::SpanId;
+    use crate::workflow::check::check;
+    use crate::workflow::tree::from_json;
+    use serde_json::json;
+
+    fn plan(v: serde_json::Value) -> Plan {
+        let c = check(&from_json(&v), SpanId::NONE);
+        assert!(c.is_ok(), "{:?}", c.diagnostics.iter().map(|d| &d.message).collect::<Vec<_>>());
+        build(&c.workflow.unwrap(), &c.graph.unwrap(), Path::new("/p"))
+    }
+
+    #[test]
+    fn defaults_and_levels() {
+        let p = plan(json!({
+            "name": "w", "timeout": 60, "retry": { "max_attempts": 3 },
+            "env": { "T": { "_type": "secret", "value": "s3cret" }, "H": { "_type": "fromEnv", "name": "HOME" }, "N": null },
+            "jobs": {
+                "a": { "steps": [ { "bash": "true" }, { "run": "print()", "shell": "python3 -u", "timeout": null, "retry": null } ] },
+                "b": { "needs": ["a"], "executor": { "_type": "executor", "kind": "local", "options": { "copyRepo": false } },
+                       "steps": [ { "bash": "true", "timeout": "1m30s" } ] },
+                "c": { "needs": ["a"], "retry": { "scope": "job" }, "steps": [ { "bash": "true" } ] },
+            },
+        }));
+        assert_eq!(p.secrets, ["s3cret"]);
+        assert_eq!(p.env["N"], None);
+        assert!(matches!(&p.env_from[..], [Provider::Program { .. }]));
+        let [a, b, c] = &p.jobs[..] else { panic!() };
+        assert_eq!(a.steps[0].name, "step-1");
+        assert_eq!(a.steps[0].timeout.unwrap().as_secs(), 60);
+        assert_eq!(a.steps[0].retry.as_ref().unwrap().max_attempts, 3);
+        assert_eq!(a.steps[1].shell, ["python3", "-u"]);
+        assert_eq!((a.steps[1].timeout, &a.steps[1].retry), (None, &None));
+        assert_eq!((a.executor.name.as_str(), b.executor.name.as_str()), ("local", "local-2"));
+        assert_eq!(b.steps[0].timeout.unwrap().as_secs(), 90);
+        assert_eq!(c.retry.as_ref().unwrap().max_attempts, 3);
+        assert_eq!(c.steps[0].retry, None);
+        assert_eq!(c.needs, ["a"]);
+    }
+}
