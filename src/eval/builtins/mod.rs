@@ -9,7 +9,13 @@ use super::value::{Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 
+pub mod attrs;
+pub mod control;
+pub mod lists;
+pub mod math;
+mod sort;
 pub mod store;
+pub mod types;
 
 /// The Rust function of a builtin: its arguments, forced in place as it needs them, and the place
 /// of the call.
@@ -50,7 +56,8 @@ pub struct Caches {
 }
 
 /// All families.
-const TABLES: &[&[Builtin]] = &[store::TABLE];
+const TABLES: &[&[Builtin]] =
+    &[attrs::TABLE, control::TABLE, lists::TABLE, math::TABLE, store::TABLE, types::TABLE];
 
 /// Names that are global without the `__` prefix.
 const BARE: &[&str] = &[
