@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
-use super::{completions, explain, init, man};
+use super::{clean, completions, eval, explain, init, man};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +50,8 @@ pub(super) struct Global {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Init(init::InitArgs),
+    Clean(clean::CleanArgs),
+    Eval(eval::EvalArgs),
     Explain(explain::ExplainArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

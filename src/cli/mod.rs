@@ -2,13 +2,18 @@
 //! May import: base diag syntax drv ir eval workflow engine exec report.
 
 mod args;
+mod clean;
 mod completions;
 mod error;
+mod eval;
 mod explain;
 mod init;
 mod man;
+mod nix_error;
+mod nix_options;
 pub mod render;
 mod target;
+mod xml;
 
 use std::process::ExitCode;
 
@@ -48,6 +53,8 @@ fn usage(e: &clap::Error) -> i32 {
 
 fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
     match &cli.command {
+        Command::Clean(args) => clean::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Init(args) => init::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Completions(args) => completions::run(args),

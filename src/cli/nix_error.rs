@@ -1,0 +1,167 @@
+//! Evaluation errors as the text that Nix prints, and as findings.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use crate::base::source::{Place, SpanId};
+use crate::diag::{Diagnostic, Severity};
+use crate::eval::EvalError;
+
+/// Frames of a trace that are shown without `--show-trace`.
+const SHORT_TRACE: usize = 3;
+
+/// The error as `nix-instantiate` prints it, without colour.
+pub(super) fn plain(error: &EvalError, show_trace: bool) -> String {
+    let mut text = String::new();
+    if let Some(first) = error.diagnostics.first() {
+        message(&mut text, &first.message);
+        if let Some(label) = &first.primary {
+            place_lines(&mut text, "", &label.place);
+        }
+        return with_prefix(&text);
+    }
+    let traced = trace(&mut text, error, show_trace);
+    if traced {
+        text.push_str("\nerror: ");
+    }
+    message(&mut text, &error.text());
+    if let Some(place) = error.span.resolve() {
+        place_lines(&mut text, "", &place);
+    }
+    if let Some(names) = one_of(&error.suggestions) {
+        line(&mut text, &format!("Did you mean {names}?"));
+    }
+    with_prefix(&text)
+}
+
+/// `error: ` before the text, which is indented below it.
+fn with_prefix(text: &str) -> String {
+    let mut out = String::from("error:");
+    for (i, l) in text.trim_end_matches('\n').split('\n').enumerate() {
+        match (i, l.is_empty()) {
+            (0, true) => {}
+            (0, false) => {
+                out.push(' ');
+                out.push_str(l);
+            }
+            (_, true) => out.push('\n'),
+            (_, false) => {
+                out.push_str("\n       ");
+                out.push_str(l);
+            }
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+fn message(out: &mut String, text: &str) {
+    line(out, text);
+}
+
+/// Frames that tell of calls of user functions are added by Nix only when the whole trace is asked
+/// for.
+fn is_call_frame(text: &str) -> bool {
+    let of_function = text.strip_prefix("while calling ");
+    text == "from call site" || of_function.is_some_and(|rest| !rest.ends_with(" builtin"))
+}
+
+/// Writes the trace; whether there was any.
+fn trace(out: &mut String, error: &EvalError, show_trace: bool) -> bool {
+    let mut seen: HashSet<(String, SpanId)> = HashSet::new();
+    let (mut count, mut truncated, mut skipped, mut any) = (0, false, 0usize, false);
+    for frame in error.trace() {
+        if frame.text.is_empty() || (!show_trace && is_call_frame(&frame.text)) {
+            continue;
+        }
+        any = true;
+        truncated |= !show_trace && count > SHORT_TRACE;
+        if truncated && !frame.user {
+            continue;
+        }
+        if !seen.insert((frame.text.clone(), frame.span)) {
+            skipped += 1;
+            continue;
+        }
+        duplicates(out, &mut skipped);
+        count += 1;
+        out.push('\n');
+        line(out, &format!("… {}", frame.text));
+        if let Some(place) = frame.span.resolve() {
+            place_lines(out, "  ", &place);
+            count += 1;
+        }
+    }
+    duplicates(out, &mut skipped);
+    if truncated {
+        out.push('\n');
+        line(out, "(stack trace truncated; use '--show-trace' to show the full, detailed trace)");
+    }
+    any
+}
+
+fn duplicates(out: &mut String, skipped: &mut usize) {
+    if *skipped > 0 {
+        out.push('\n');
+        line(out, &format!("({skipped} duplicate frames omitted)"));
+        *skipped = 0;
+    }
+}
+
+/// `at FILE:LINE:COLUMN:` and the lines around it.
+fn place_lines(out: &mut String, indent: &str, place: &Place) {
+    let (number, column) = place.line_col();
+    line(out, &format!("{indent}at {}:{number}:{column}:", place.source.name()));
+    let last = place.source.line_col(place.source.text().len() as u32).0;
+    let mut show = |n: u32| {
+        let code = String::from_utf8_lossy(place.source.line(n)).into_owned();
+        line(out, &format!("{indent} {n:5}| {}", code.trim_end_matches('\r')));
+    };
+    if number > 1 {
+        show(number - 1);
+    }
+    show(number);
+    let pad = " ".repeat(column as usize);
+    let mut after = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(after, "{indent}      |{pad}^");
+    let next = number + 1;
+    let ends_with_newline = place.source.text().last() == Some(&b'\n');
+    if next < last || (next == last && !ends_with_newline) {
+        let code = String::from_utf8_lossy(place.source.line(next)).into_owned();
+        let _ = writeln!(after, "{indent} {next:5}| {}", code.trim_end_matches('\r'));
+    }
+    out.push_str(&after);
+}
+
+/// `a`, `one of a or b`, `one of a, b or c`.
+pub(super) fn one_of(names: &[String]) -> Option<String> {
+    match names {
+        [] => None,
+        [one] => Some(one.clone()),
+        [first @ .., last] => Some(format!("one of {} or {last}", first.join(", "))),
+    }
+}
+
+/// The error as findings: those of a file with syntax errors, or one.
+pub(super) fn diagnostics(error: &EvalError) -> Vec<Diagnostic> {
+    if !error.diagnostics.is_empty() {
+        return error.diagnostics.to_vec();
+    }
+    let mut d = Diagnostic::new(Severity::Error, "NXA022", error.text().into_owned()).at(error.span, "");
+    for frame in error.trace().filter(|f| f.user || !is_call_frame(&f.text)) {
+        if d.primary.is_none() {
+            d = d.at(frame.span, frame.text.clone());
+        } else if d.secondary.len() < SHORT_TRACE {
+            d = d.also(frame.span, frame.text.clone());
+        }
+    }
+    if let Some(names) = one_of(&error.suggestions) {
+        d = d.help(format!("did you mean {names}?"));
+    }
+    vec![d]
+}

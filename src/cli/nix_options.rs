@@ -1,0 +1,303 @@
+//! Options of evaluation that have Nix's names and meanings, from the command line, `NIX_CONFIG` and
+//! `NIX_PATH`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+
+use super::error::CliError;
+use crate::eval::{Limits, Settings};
+
+/// What steers evaluation.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Evaluation")]
+pub(super) struct NixOptions {
+    /// Add an entry to the search path of `<name>`
+    #[arg(short = 'I', long = "include", value_name = "PATH")]
+    pub(super) include: Vec<String>,
+    /// Pass an argument, a Nix expression, to functions
+    #[arg(long, num_args = 2, value_names = ["NAME", "EXPR"], allow_hyphen_values = true)]
+    pub(super) arg: Vec<String>,
+    /// Pass a string to functions
+    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"], allow_hyphen_values = true)]
+    pub(super) argstr: Vec<String>,
+    /// Set an option of Nix
+    #[arg(long, num_args = 2, value_names = ["NAME", "VALUE"], allow_hyphen_values = true)]
+    pub(super) option: Vec<String>,
+    /// Experimental features to enable, instead of those set before
+    #[arg(long, value_name = "FEATURES")]
+    pub(super) experimental_features: Option<String>,
+    /// Further experimental features to enable
+    #[arg(long, value_name = "FEATURES")]
+    pub(super) extra_experimental_features: Vec<String>,
+    /// Refuse the environment, the clock, and paths that have no fixed content
+    #[arg(long, overrides_with = "impure")]
+    pub(super) pure_eval: bool,
+    /// Allow what `--pure-eval` refuses
+    #[arg(long, overrides_with = "pure_eval")]
+    pub(super) impure: bool,
+    /// Show every call on the way to an error
+    #[arg(long)]
+    pub(super) show_trace: bool,
+    /// Nested calls that evaluation may reach
+    #[arg(long, value_name = "N")]
+    pub(super) max_call_depth: Option<u32>,
+    /// Print what `builtins.traceVerbose` is given
+    #[arg(long)]
+    pub(super) trace_verbose: bool,
+    /// The system that evaluation takes this machine for
+    #[arg(long, visible_alias = "eval-system", value_name = "SYSTEM")]
+    pub(super) system: Option<String>,
+}
+
+/// An argument for functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Argument {
+    /// A Nix expression.
+    Expr(String),
+    /// A string.
+    Str(String),
+}
+
+/// Options of Nix that change nothing about what an expression means here.
+const WITHOUT_EFFECT: &[&str] = &[
+    "allow-import-from-derivation",
+    "allowed-uris",
+    "build-users-group",
+    "builders",
+    "cores",
+    "eval-cache",
+    "eval-cores",
+    "keep-derivations",
+    "keep-outputs",
+    "lint-url-literals",
+    "max-jobs",
+    "restrict-eval",
+    "sandbox",
+    "store",
+    "substituters",
+    "trusted-public-keys",
+    "trusted-users",
+    "use-xdg-base-directories",
+    "warn-dirty",
+    "warn-short-path-literals",
+];
+
+/// Experimental features that Nix knows.
+const FEATURES: &[&str] = &[
+    "auto-allocate-uids",
+    "blake3-hashes",
+    "build-time-fetch-tree",
+    "ca-derivations",
+    "cgroups",
+    "configurable-impure-env",
+    "daemon-trust-override",
+    "dynamic-derivations",
+    "external-builders",
+    "fetch-closure",
+    "fetch-tree",
+    "flakes",
+    "git-hashing",
+    "impure-derivations",
+    "local-overlay-store",
+    "mounted-ssh-store",
+    "nix-command",
+    "no-url-literals",
+    "parallel-eval",
+    "parse-toml-timestamps",
+    "pipe-operators",
+    "read-only-local-store",
+    "recursive-nix",
+    "verified-fetches",
+];
+
+/// The settings as they are put together, with the warnings that came up.
+pub(super) struct Resolved {
+    /// For the evaluator.
+    pub(super) settings: Settings,
+    /// Show every call on the way to an error.
+    pub(super) show_trace: bool,
+    /// Warnings, without the word.
+    pub(super) warnings: Vec<String>,
+}
+
+impl NixOptions {
+    /// The arguments for functions, in order.
+    pub(super) fn arguments(&self) -> Vec<(String, Argument)> {
+        let pairs = |list: &[String], make: fn(String) -> Argument| {
+            list.chunks_exact(2).map(|p| (p[0].clone(), make(p[1].clone()))).collect::<Vec<_>>()
+        };
+        let mut all = pairs(&self.arg, Argument::Expr);
+        all.extend(pairs(&self.argstr, Argument::Str));
+        all
+    }
+
+    /// Puts the settings together: `NIX_CONFIG`, then `--option`, then the options of their own.
+    pub(super) fn resolve(&self) -> Result<Resolved, CliError> {
+        let mut resolved = Resolved { settings: defaults(), show_trace: false, warnings: Vec::new() };
+        let mut nix_path = std::env::var("NIX_PATH").ok();
+        if let Ok(config) = std::env::var("NIX_CONFIG") {
+            for (name, value) in parse_config(&config)? {
+                resolved.set(&name, &value, &mut nix_path)?;
+            }
+        }
+        for pair in self.option.chunks_exact(2) {
+            resolved.set(&pair[0], &pair[1], &mut nix_path)?;
+        }
+        if let Some(features) = &self.experimental_features {
+            resolved.set("experimental-features", features, &mut nix_path)?;
+        }
+        for features in &self.extra_experimental_features {
+            resolved.set("extra-experimental-features", features, &mut nix_path)?;
+        }
+        let settings = &mut resolved.settings;
+        settings.pure_eval = (settings.pure_eval || self.pure_eval) && !self.impure;
+        settings.trace_verbose |= self.trace_verbose;
+        settings.limits.call_depth = self.max_call_depth.unwrap_or(settings.limits.call_depth);
+        if let Some(system) = &self.system {
+            settings.system.clone_from(system);
+        }
+        resolved.show_trace |= self.show_trace;
+        settings.search_path = self.include.iter().map(|e| search_entry(e)).collect();
+        if !settings.pure_eval {
+            let entries = split_nix_path(nix_path.as_deref().unwrap_or(""));
+            settings.search_path.extend(entries.iter().map(|e| search_entry(e)));
+        }
+        Ok(resolved)
+    }
+}
+
+impl Resolved {
+    fn set(&mut self, name: &str, value: &str, nix_path: &mut Option<String>) -> Result<(), CliError> {
+        let settings = &mut self.settings;
+        match name {
+            "experimental-features" | "extra-experimental-features" => {
+                if name == "experimental-features" {
+                    settings.features.clear();
+                }
+                for feature in value.split_whitespace() {
+                    if !FEATURES.contains(&feature) {
+                        self.warnings.push(format!("unknown experimental feature '{feature}'"));
+                    } else if !settings.feature(feature) {
+                        settings.features.push(feature.to_owned());
+                    }
+                }
+            }
+            "pure-eval" => settings.pure_eval = boolean(name, value)?,
+            "trace-verbose" => settings.trace_verbose = boolean(name, value)?,
+            "abort-on-warn" => settings.abort_on_warn = boolean(name, value)?,
+            "show-trace" => self.show_trace = boolean(name, value)?,
+            "system" | "eval-system" if !value.is_empty() => settings.system = value.to_owned(),
+            "max-call-depth" => {
+                settings.limits.call_depth = value.trim().parse().map_err(|_| {
+                    CliError::Nix(format!("error: setting '{name}' has invalid value '{value}'"))
+                })?;
+            }
+            "nix-path" => *nix_path = Some(value.split_whitespace().collect::<Vec<_>>().join(":")),
+            "extra-nix-path" => {
+                let before = nix_path.take().unwrap_or_default();
+                let more = value.split_whitespace().collect::<Vec<_>>().join(":");
+                *nix_path =
+                    Some([before, more].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(":"));
+            }
+            other if WITHOUT_EFFECT.contains(&other.strip_prefix("extra-").unwrap_or(other)) => {}
+            other => self.warnings.push(format!("unknown setting '{other}'")),
+        }
+        Ok(())
+    }
+}
+
+fn defaults() -> Settings {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    let set = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
+    Settings {
+        system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        store_dir: set("NIX_STORE_DIR").unwrap_or_else(|| "/nix/store".into()),
+        search_path: Vec::new(),
+        features: vec!["fetch-tree".into()],
+        pure_eval: false,
+        trace_verbose: false,
+        abort_on_warn: set("NIX_ABORT_ON_WARN").is_some(),
+        home: set("HOME").map(PathBuf::from),
+        now,
+        limits: Limits::default(),
+    }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, CliError> {
+    match value {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err(CliError::Nix(format!("error: Boolean setting '{name}' has invalid value '{value}'"))),
+    }
+}
+
+/// The settings in a text of the form of `nix.conf`.
+fn parse_config(text: &str) -> Result<Vec<(String, String)>, CliError> {
+    let mut settings = Vec::new();
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            [name, "=", value @ ..] => settings.push(((*name).to_owned(), value.join(" "))),
+            _ => {
+                let line = line.trim();
+                return Err(CliError::Nix(format!(
+                    "error: syntax error in configuration line '{line}' in 'NIX_CONFIG'"
+                )));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn search_entry(entry: &str) -> (String, String) {
+    match entry.split_once('=') {
+        Some((prefix, path)) => (prefix.to_owned(), path.to_owned()),
+        None => (String::new(), entry.to_owned()),
+    }
+}
+
+/// The entries of `NIX_PATH`; a colon that belongs to a URL does not separate.
+fn split_nix_path(text: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    let mut current = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(':') {
+        current.push_str(before);
+        let value = current.rsplit('=').next().unwrap_or_default();
+        if after.starts_with("//") || value == "flake" || value == "channel" {
+            current.push(':');
+        } else {
+            entries.push(std::mem::take(&mut current));
+        }
+        rest = after;
+    }
+    current.push_str(rest);
+    entries.push(current);
+    entries.retain(|e| !e.is_empty());
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_path_splits_at_colons_outside_of_urls() {
+        let entries = split_nix_path("nixpkgs=/a:/b:x=https://h/y.tar.gz:n=flake:nixpkgs:/c");
+        assert_eq!(entries, ["nixpkgs=/a", "/b", "x=https://h/y.tar.gz", "n=flake:nixpkgs", "/c"]);
+        assert_eq!(search_entry("nixpkgs=/a=b"), ("nixpkgs".into(), "/a=b".into()));
+    }
+
+    #[test]
+    fn configuration_has_comments_and_errors() {
+        let config =
+            parse_config("# first\nshow-trace = true # why\n\nexperimental-features = flakes  nix-command\n");
+        let config = config.expect("well formed");
+        assert_eq!(config[1], ("experimental-features".into(), "flakes nix-command".into()));
+        assert!(parse_config("show-trace true").is_err());
+    }
+}
