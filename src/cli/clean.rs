@@ -37,7 +37,7 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit, CliError> {
             continue;
         }
         let killed = local::kill_run(&run.id);
-        match local::remove_run_dir(&run.path) {
+        match rundir::remove_tree(&run.path) {
             Err(e) => failed.push(e.to_string()),
             Ok(()) if killed > 0 => {
                 let _ = writeln!(text, "removed {} and ended {killed} processes of it", run.path.display());
