@@ -1,0 +1,5 @@
+//! The engine with the local executor, run on hand-made plans.
+
+mod harness;
+mod regressions;
+mod semantics;
