@@ -7,7 +7,8 @@
 //! `tests/lang/notyetpassing` names the entries known to differ (`@ family` before the expression); an entry
 //! listed there that agrees fails the test too, so the list only shrinks.
 //!
-//! Environment: `LANG_FAMILY=sort,json` runs some families; `LANG_UPDATE=1` rewrites `notyetpassing`;
+//! Environment: `LANG_FAMILY=sort,json` runs some families; `LANG_BINARY=1` runs the program, one process an
+//! expression, in place of the library; `LANG_UPDATE=1` rewrites `notyetpassing`;
 //! `LANG_RECORD=/path/to/nix-instantiate` rewrites the stored results of the chosen families from that
 //! program (which must be a 2.34).
 
@@ -17,8 +18,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nixactions::base::source::{SourceName, SpanId};
+use nixactions::eval::io::System;
+use nixactions::eval::{EvalError, Evaluation, Heap, Limits, Settings, on_big_stack};
 
 /// One expression of the corpus with its recorded result (`= …` or `! …`).
 #[derive(Clone, Debug, Default)]
@@ -91,6 +97,39 @@ fn parse_not_yet_passing(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     list
 }
 
+/// Evaluates `expr` through the library, as `evaluate` does through a program.
+fn evaluate_here(expr: &[u8]) -> Vec<u8> {
+    let settings = Settings {
+        system: "x86_64-linux".into(),
+        store_dir: "/nix/store".into(),
+        search_path: Vec::new(),
+        features: Vec::new(),
+        pure_eval: false,
+        trace_verbose: false,
+        abort_on_warn: false,
+        home: Some(PathBuf::from("/homeless")),
+        now: 1_700_000_000,
+        limits: Limits::default(),
+    };
+    let heap = Heap::new();
+    let mut evaluation = Evaluation::new(&heap, settings, Rc::new(System)).expect("memory for an evaluation");
+    evaluation.messages = Box::new(|_| {});
+    let printed = evaluation.eval_text(SourceName::String, expr, Path::new("/")).and_then(|value| {
+        let slot = evaluation.slot(value);
+        evaluation.force_deep(slot, SpanId::NONE)?;
+        let mut out = b"= ".to_vec();
+        evaluation.print(slot, &mut out)?;
+        Ok(out)
+    });
+    printed.unwrap_or_else(|error: Box<EvalError>| {
+        let message = error.message.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii();
+        if message.is_empty() {
+            return b"! ?".to_vec();
+        }
+        [b"! error: ", message].concat()
+    })
+}
+
 /// Evaluates `expr` with `program args… --eval --strict -E` in `/`, in an environment without Nix settings.
 fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
     let output = Command::new(program)
@@ -148,21 +187,23 @@ fn without_colour(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Evaluates every entry on both cores, in the order of `entries`.
-fn evaluate_all(program: &Path, args: &[&str], entries: &[Entry]) -> Vec<Vec<u8>> {
+/// Evaluates every entry on all cores, in the order of `entries`.
+fn evaluate_all(entries: &[Entry], evaluate: impl Fn(&[u8]) -> Vec<u8> + Sync) -> Vec<Vec<u8>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(vec![Vec::new(); entries.len()]);
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((i, entry)) = {
-                    let i = next.fetch_add(1, Ordering::Relaxed);
-                    entries.get(i).map(|e| (i, e))
-                } {
-                    let result = evaluate(program, args, &entry.expr);
-                    results.lock().expect("no worker panics with the lock")[i] = result;
-                }
+                on_big_stack(|| {
+                    while let Some((i, entry)) = {
+                        let i = next.fetch_add(1, Ordering::Relaxed);
+                        entries.get(i).map(|e| (i, e))
+                    } {
+                        let result = evaluate(&entry.expr);
+                        results.lock().expect("no worker panics with the lock")[i] = result;
+                    }
+                })
             });
         }
     });
@@ -194,12 +235,15 @@ fn the_corpus_gives_what_nix_gives() {
     let binary = Path::new(env!("CARGO_BIN_EXE_nixactions"));
     let known_file = corpus_dir().join("notyetpassing");
     let known = parse_not_yet_passing(&fs::read(&known_file).unwrap_or_default());
+    let by_binary = std::env::var_os("LANG_BINARY").is_some();
     let update = std::env::var_os("LANG_UPDATE").is_some();
     let (mut agree, mut total, mut unexpected) = (0, 0, 0);
     let mut differing = Vec::new();
     for (family, path) in families() {
         let entries = parse(&fs::read(&path).expect("the corpus can be read"));
-        let results = evaluate_all(binary, &["eval"], &entries);
+        let results = evaluate_all(&entries, |expr| {
+            if by_binary { evaluate(binary, &["eval"], expr) } else { evaluate_here(expr) }
+        });
         let mut agree_here = 0;
         for (entry, ours) in entries.iter().zip(&results) {
             let listed = known.iter().any(|(f, e)| *f == family && *e == entry.expr);
@@ -241,7 +285,7 @@ fn record(reference: &Path) {
     for (_, path) in families() {
         let bytes = fs::read(&path).expect("the corpus can be read");
         let entries = parse(&bytes);
-        let mut results = evaluate_all(reference, &[], &entries).into_iter();
+        let mut results = evaluate_all(&entries, |expr| evaluate(reference, &[], expr)).into_iter();
         let mut out = Vec::with_capacity(bytes.len());
         for line in bytes.split_inclusive(|&b| b == b'\n') {
             if line.starts_with(b"= ") || line.starts_with(b"! ") {
