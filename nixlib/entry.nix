@@ -12,14 +12,21 @@ let
   inherit (import ./workflow.nix) mkWorkflow;
   inherit (builtins) functionArgs intersectAttrs isAttrs isFunction mapAttrs;
 
-  isWorkflow = v: isAttrs v && (v._type or null == "workflow" || (v ? jobs && v ? name));
+  isWorkflow = v: isAttrs v && (v._type or null == "workflow" || v ? jobs);
   normal = v: if isAttrs v && v._type or null != "workflow" then mkWorkflow v else v;
 
   # The one workflow whose `inputs` the file's own `inputs` argument stands for.
   chosen = if isWorkflow result || !isAttrs result || select == null then result else result.${select} or { };
   declared = let d = if isAttrs chosen then chosen.inputs or { } else { }; in if isAttrs d then d else { };
+  # A value of the command line is a text; the program reports one that its type does not fit.
+  typed = d: text:
+    if d.type or "string" == "number" then
+      let n = builtins.tryEval (builtins.fromJSON text);
+      in if n.success then n.value else text
+    else if d.type or "string" == "boolean" then text == "true"
+    else text;
   inputValues =
-    mapAttrs (name: d: inputs.${name} or d.default or (throw "the workflow input `${name}` has no value; give it with --input ${name}=VALUE")) declared;
+    mapAttrs (name: d: if inputs ? ${name} then typed d inputs.${name} else d.default or (throw "the workflow input `${name}` has no value; give it with --input ${name}=VALUE")) declared;
 
   all = offered // { inputs = inputValues; } // overrides;
   result =
@@ -28,10 +35,6 @@ let
     else given;
 in
 {
-  # Names that the pattern requires and nobody offers; the program reports them before the rest.
-  missing = if isFunction given then removeAttrs (functionArgs given) (builtins.attrNames all) else { };
-  required = if isFunction given then functionArgs given else { };
-  offered = builtins.attrNames all;
   single = isWorkflow result;
   workflows =
     if isWorkflow result then { default = normal result; }

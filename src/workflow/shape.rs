@@ -33,9 +33,13 @@ impl Spot {
     }
 }
 
-/// The better of the two places: values computed far away still point somewhere.
+/// The better of the two places: values computed by the library still point into the user's file.
 pub(crate) fn place(node: &Node, key: SpanId) -> SpanId {
-    if node.span.resolve().is_some() { node.span } else { key }
+    if is_known(node.span) { node.span } else { key }
+}
+
+fn is_known(span: SpanId) -> bool {
+    span.resolve().is_some_and(|p| super::evaluate::is_users(&p))
 }
 
 /// What a type is called, with an article.
@@ -453,7 +457,8 @@ fn member_spot(item: &Type, a: &Attr, at: &Spot) -> Spot {
         Type::EnvValue => format!("`{}` in {}", a.name, at.name),
         _ => format!("`{}` in {}", a.name, at.name),
     };
-    Spot::new(name, a.key)
+    // A key that was computed has no text; that of the set around it has to do.
+    Spot::new(name, if is_known(a.key) { a.key } else { at.key })
 }
 
 #[cfg(test)]

@@ -1,0 +1,339 @@
+//! From a file to checked workflows and their plans.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::build_plan;
+use super::check::check;
+use super::evaluate::{WithLibrary, diagnostic, diagnostics, library, offered};
+use super::plan::Plan;
+use super::walk::Walker;
+use crate::base::source::{Source, SourceName, SpanId, register};
+use crate::base::suggest;
+use crate::base::symbol::Symbol;
+use crate::diag::{Diagnostic, Severity};
+use crate::eval::io::EvalIo;
+use crate::eval::{Evaluation, Heap, Settings, Slot, Value, on_big_stack};
+
+/// A value from the command line.
+#[derive(Clone, Debug)]
+pub enum Argument {
+    /// `--argstr`: a string.
+    Text(String),
+    /// `--arg`: an expression.
+    Expr(String),
+}
+
+/// What to load.
+#[derive(Clone)]
+pub struct Request {
+    /// The workflow file, absolute.
+    pub file: PathBuf,
+    /// The workflow's name in the file; `None` for the only one, or `default`.
+    pub name: Option<String>,
+    /// Check all workflows of the file.
+    pub all: bool,
+    /// The project's directory.
+    pub project_dir: PathBuf,
+    /// Where expressions of the command line stand.
+    pub current_dir: PathBuf,
+    /// nixpkgs, when it was given.
+    pub pkgs: Option<PathBuf>,
+    /// Workflow inputs.
+    pub inputs: Vec<(String, String)>,
+    /// Arguments that override all others.
+    pub args: Vec<(String, Argument)>,
+    /// Settings of the evaluator.
+    pub settings: Settings,
+}
+
+/// One workflow of a file.
+pub struct Loaded {
+    /// Its name in the file; `None` when the file is one workflow.
+    pub key: Option<String>,
+    /// Its own name, as far as it could be read.
+    pub title: String,
+    /// The plan, when nothing stands against it.
+    pub plan: Option<Plan>,
+    /// Findings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What came of a file.
+#[derive(Default)]
+pub struct Outcome {
+    /// Its workflows, those that were asked for.
+    pub workflows: Vec<Loaded>,
+    /// Names of all workflows in the file; empty when it is one workflow.
+    pub names: Vec<String>,
+    /// Findings about the file as a whole.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    fn failed(diagnostics: Vec<Diagnostic>) -> Outcome {
+        Outcome { diagnostics, ..Outcome::default() }
+    }
+
+    /// All findings, of the file and of its workflows.
+    pub fn findings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().chain(self.workflows.iter().flat_map(|w| &w.diagnostics))
+    }
+
+    /// Whether an error is among the findings.
+    pub fn has_errors(&self) -> bool {
+        self.findings().any(|d| d.severity == Severity::Error)
+    }
+}
+
+/// Evaluates and checks a workflow file. `io` makes the view of the file system; it is called on
+/// the thread that evaluates.
+pub fn load(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send) -> Outcome {
+    on_big_stack(|| {
+        let heap = Heap::new();
+        let io: Rc<dyn EvalIo> = Rc::new(WithLibrary(io()));
+        if let Err(d) = readable(&request.file, &*io) {
+            return Outcome::failed(vec![d]);
+        }
+        let mut ev = match Evaluation::new(&heap, request.settings.clone(), io) {
+            Ok(ev) => ev,
+            Err(e) => {
+                let text = format!("cannot start the evaluation: {e}");
+                return Outcome::failed(vec![Diagnostic::error("NXA022", text)]);
+            }
+        };
+        match load_in(request, &mut ev) {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    })
+}
+
+/// A workflow file must be there, be a file, and be UTF-8.
+fn readable(file: &Path, io: &dyn EvalIo) -> Result<(), Diagnostic> {
+    let shown = file.display();
+    let text = io.read_file(file).map_err(|e| {
+        let why = match e.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".to_string(),
+            std::io::ErrorKind::IsADirectory => "it is a directory".to_string(),
+            std::io::ErrorKind::PermissionDenied => "reading it is not permitted".to_string(),
+            _ => e.to_string(),
+        };
+        Diagnostic::error("", format!("cannot read {shown}: {why}"))
+    })?;
+    let Err(e) = std::str::from_utf8(&text) else { return Ok(()) };
+    let at = e.valid_up_to() as u32;
+    let source = Source::new(SourceName::Path(file.to_path_buf()), text.clone());
+    let (line, _) = source.line_col(at);
+    let block = register(source, vec![(at, at + 1)]);
+    let d = Diagnostic::error(
+        "NXA000",
+        format!("{shown} is not UTF-8: line {line} has the byte 0x{:02x}", text[at as usize]),
+    )
+    .at(block.id(0), "not UTF-8")
+    .help("save the file as UTF-8");
+    Err(d)
+}
+
+fn names_of(items: &[String]) -> String {
+    let shown: Vec<String> = items.iter().take(20).map(|n| format!("`{n}`")).collect();
+    shown.join(", ")
+}
+
+/// Reports what the file's function requires and nobody offers.
+fn unoffered<'h>(ev: &Evaluation<'h>, f: Value<'h>, offered: &[String]) -> Vec<Diagnostic> {
+    let Some(pattern) = ev.pattern_of(f) else { return Vec::new() };
+    let missing = pattern.formals.iter().filter(|formal| formal.default.is_none());
+    missing
+        .filter(|formal| !offered.iter().any(|o| o.as_bytes() == formal.name.name()))
+        .map(|formal| {
+            let name = formal.name.text();
+            let d = Diagnostic::error(
+                "NXA020",
+                format!("the file asks for the argument `{name}`, which nobody offers"),
+            )
+            .at(formal.span, "not offered")
+            .note(format!("offered are {}", names_of(offered)));
+            match suggest::did_you_mean(&name, offered.iter().map(String::as_str)) {
+                Some(help) => d.help(help),
+                None => {
+                    d.help(format!("give it with `--argstr {name} VALUE`, or a default: `{name} ? null`"))
+                }
+            }
+        })
+        .collect()
+}
+
+fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>) -> Result<Outcome, Outcome> {
+    use std::os::unix::ffi::OsStrExt;
+    let fail = |e: Box<crate::eval::EvalError>| Outcome::failed(diagnostics(&e));
+    let given = ev.import(request.file.as_os_str().as_bytes(), SpanId::NONE).map_err(fail)?;
+    let pkgs = request.pkgs.as_deref();
+    let known = offered(ev, &request.project_dir, pkgs).map_err(fail)?;
+    let mut overrides = Vec::new();
+    for (name, value) in &request.args {
+        let v = match value {
+            Argument::Text(t) => ev.heap.string(t.as_bytes()),
+            Argument::Expr(e) => {
+                ev.eval_text(SourceName::String, e.as_bytes(), &request.current_dir).map_err(fail)?
+            }
+        };
+        overrides.push((Symbol::intern(name), SpanId::NONE, v));
+    }
+    let mut names: Vec<String> = known.iter().map(|k| k.0.to_string()).collect();
+    names.push("inputs".into());
+    names.extend(request.args.iter().map(|a| a.0.clone()));
+    let missing = unoffered(ev, given, &names);
+    if !missing.is_empty() {
+        return Err(Outcome::failed(missing));
+    }
+    let none = SpanId::NONE;
+    let offered = known.iter().map(|&(n, v)| (Symbol::intern(n), none, v)).collect();
+    let inputs: Vec<_> =
+        request.inputs.iter().map(|(n, v)| (Symbol::intern(n), none, ev.heap.string(v.as_bytes()))).collect();
+    let select = match &request.name {
+        Some(n) => ev.heap.string(n.as_bytes()),
+        None => Value::Null(none),
+    };
+    let args = vec![
+        (Symbol::intern("given"), none, given),
+        (Symbol::intern("offered"), none, ev.heap.attrs_from(offered)),
+        (Symbol::intern("overrides"), none, ev.heap.attrs_from(overrides)),
+        (Symbol::intern("inputs"), none, ev.heap.attrs_from(inputs)),
+        (Symbol::intern("select"), none, select),
+    ];
+    let args = ev.heap.attrs_from(args);
+    let entry = library(ev, "entry.nix").map_err(fail)?;
+    let Value::Attrs(result) = ev.call(entry, &[args], none).map_err(fail)? else {
+        return Err(Outcome::failed(vec![Diagnostic::error("NXA022", "the file gives no workflow")]));
+    };
+    let field = |name: &str| result.get(Symbol::intern(name));
+    let (Some(value), Some(single), Some(workflows)) = (field("value"), field("single"), field("workflows"))
+    else {
+        return Err(Outcome::failed(vec![Diagnostic::error("NXA022", "the file gives no workflow")]));
+    };
+    let whole = ev.force(value).map_err(fail)?;
+    let Value::Attrs(_) = whole else { return Err(Outcome::failed(vec![not_a_workflow(ev, value)])) };
+    let single = matches!(ev.force(single).map_err(fail)?, Value::Bool(true));
+    let Value::Attrs(all) = ev.force(workflows).map_err(fail)? else { return Ok(Outcome::default()) };
+    let all: Vec<(String, &'h Slot<'h>)> =
+        all.sorted().into_iter().map(|a| (a.name.text().into_owned(), a.slot)).collect();
+    choose(request, ev, single, all)
+}
+
+fn not_a_workflow<'h>(ev: &mut Evaluation<'h>, slot: &'h Slot<'h>) -> Diagnostic {
+    let node = Walker::new(ev).slot(slot, &super::schema::Type::Text);
+    Diagnostic::error("NXA003", format!("the file must give a workflow, and it gives {}", node.describe()))
+        .at(node.span, format!("this is {}", node.describe()))
+        .help("call `nixactions.mkWorkflow`; `nixactions init` writes a file to start from")
+}
+
+/// Picks the workflows that were asked for, and checks them.
+fn choose<'h>(
+    request: &Request,
+    ev: &mut Evaluation<'h>,
+    single: bool,
+    all: Vec<(String, &'h Slot<'h>)>,
+) -> Result<Outcome, Outcome> {
+    if single {
+        let workflows: Vec<Loaded> = all.iter().map(|w| one(request, ev, None, w.1)).collect();
+        if let (Some(name), Some(w)) = (&request.name, workflows.first())
+            && name != &w.title
+            && name != "default"
+        {
+            return Err(Outcome::failed(vec![
+                Diagnostic::error(
+                    "NXA023",
+                    format!("{} is one workflow, and has none named `{name}`", request.file.display()),
+                )
+                .help("leave out the name after `#`"),
+            ]));
+        }
+        return Ok(Outcome { workflows, ..Outcome::default() });
+    }
+    let names: Vec<String> = all.iter().map(|w| w.0.clone()).collect();
+    let wrong = |message: String, help: Option<String>| {
+        let mut d = Diagnostic::error("NXA023", message);
+        d.help = help;
+        if !names.is_empty() {
+            d = d.note(format!("its workflows are {}", names_of(&names)));
+        }
+        Err(Outcome { names: names.clone(), ..Outcome::failed(vec![d]) })
+    };
+    let file = request.file.display();
+    if all.is_empty() {
+        return wrong(format!("{file} holds no workflow"), None);
+    }
+    if request.all {
+        let workflows = all.iter().map(|(n, slot)| one(request, ev, Some(n.clone()), slot)).collect();
+        return Ok(Outcome { workflows, names, ..Outcome::default() });
+    }
+    let found = match &request.name {
+        Some(name) => all.iter().find(|w| w.0 == *name),
+        None if all.len() == 1 => all.first(),
+        None => all.iter().find(|w| w.0 == "default"),
+    };
+    match (found, &request.name) {
+        (Some((n, slot)), _) => {
+            let workflows = vec![one(request, ev, Some(n.clone()), slot)];
+            Ok(Outcome { workflows, names, ..Outcome::default() })
+        }
+        (None, Some(name)) => wrong(
+            format!("{file} has no workflow named `{name}`"),
+            suggest::did_you_mean(name, names.iter().map(String::as_str)),
+        ),
+        (None, None) => wrong(
+            format!("{file} holds {} workflows, and none is the default", names.len()),
+            Some(format!("name one: `{file}#{}`", names[0])),
+        ),
+    }
+}
+
+fn one<'h>(request: &Request, ev: &mut Evaluation<'h>, key: Option<String>, slot: &'h Slot<'h>) -> Loaded {
+    let title = key.clone().unwrap_or_default();
+    if let Err(e) = ev.force(slot) {
+        return Loaded { key, title, plan: None, diagnostics: vec![diagnostic(&e)] };
+    }
+    let node = Walker::new(ev).workflow(slot);
+    let checked = check(&node, node.span);
+    let ok = checked.is_ok();
+    let mut diagnostics = checked.diagnostics;
+    let title = checked.workflow.as_ref().map_or(title, |w| w.name.value.clone());
+    if let Some(w) = &checked.workflow {
+        inputs(request, w, &mut diagnostics);
+    }
+    let plan = match (&checked.workflow, &checked.graph) {
+        (Some(w), Some(g)) if ok => Some(build_plan::build(w, g, &request.project_dir)),
+        _ => None,
+    };
+    Loaded { key, title, plan, diagnostics }
+}
+
+/// Values of `--input` must be of inputs that there are, and of their types.
+fn inputs(request: &Request, w: &super::model::Workflow, out: &mut Vec<Diagnostic>) {
+    for (name, value) in &request.inputs {
+        let Some(input) = w.inputs.iter().find(|i| i.name.value == *name) else {
+            let d = Diagnostic::error("NXA001", format!("the workflow has no input `{name}`"));
+            let known = w.inputs.iter().map(|i| i.name.value.as_str());
+            out.push(match suggest::did_you_mean(name, known) {
+                Some(help) => d.help(help),
+                None => d,
+            });
+            continue;
+        };
+        let wanted = match input.ty.as_str() {
+            "number" if value.parse::<f64>().is_err() => "a number".to_string(),
+            "boolean" if !matches!(value.as_str(), "true" | "false") => "`true` or `false`".to_string(),
+            "choice" if !input.options.contains(value) => {
+                format!("one of {}", names_of(&input.options))
+            }
+            _ => continue,
+        };
+        out.push(
+            Diagnostic::error(
+                "NXA003",
+                format!("the input `{name}` must be {wanted}, and `{value}` was given"),
+            )
+            .at(input.name.span, "declared here"),
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! Value to tree: forces an evaluated workflow as far as the schema asks, depth first.
+//!
+//! Keys that the schema does not know are not evaluated, nor are the insides of values of the
+//! wrong type. A failure becomes an error node in its place.
+
+use std::path::PathBuf;
+
+use super::evaluate::diagnostic;
+use super::schema::{self, Type};
+use super::shape::is_internal;
+use super::tree::{Attr, Derivation, Kind, Node};
+use crate::base::source::SpanId;
+use crate::base::symbol::Symbol;
+use crate::diag::Diagnostic;
+use crate::eval::{Attrs, Evaluation, Slot, Value};
+
+/// Nesting of data without a schema.
+const DEEPEST: u32 = 100;
+/// Values in one workflow; more is data that describes itself without end.
+const MOST_NODES: usize = 5_000_000;
+
+/// Walks the values of one evaluation.
+pub(super) struct Walker<'e, 'h> {
+    pub(super) ev: &'e mut Evaluation<'h>,
+    nodes: usize,
+    depth: u32,
+}
+
+impl<'e, 'h> Walker<'e, 'h> {
+    pub(super) fn new(ev: &'e mut Evaluation<'h>) -> Self {
+        Walker { ev, nodes: 0, depth: 0 }
+    }
+
+    /// The tree of a workflow, with what the library put beside it.
+    pub(super) fn workflow(&mut self, slot: &'h Slot<'h>) -> Node {
+        let mut root = self.slot(slot, &Type::Record(&schema::WORKFLOW));
+        let Ok(Value::Attrs(attrs)) = self.ev.force(slot) else { return root };
+        let Kind::Attrs(fields) = &mut root.kind else { return root };
+        if let Some(extended) = attrs.find(Symbol::intern("_extended")) {
+            let value = self.slot(extended.slot, &Type::Any);
+            let key = attrs.find(Symbol::intern("extensions")).map_or(SpanId::NONE, |a| a.span);
+            let value = Node::new(value.span, value.kind);
+            fields.push(Attr { name: "_extended".into(), key, value });
+            return root;
+        }
+        let jobs = fields.iter().find(|a| a.name == "jobs").and_then(|a| a.value.attrs());
+        let with_matrix: Vec<String> = jobs
+            .unwrap_or_default()
+            .iter()
+            .filter(|j| j.value.get("matrix").is_some_and(|m| m.attrs().is_some()))
+            .map(|j| j.name.clone())
+            .collect();
+        if let Some(matrix) = attrs.find(Symbol::intern("_matrix")).filter(|_| !with_matrix.is_empty()) {
+            let value = self.copies(matrix.slot, &with_matrix);
+            fields.push(Attr { name: "_matrix".into(), key: SpanId::NONE, value });
+        }
+        root
+    }
+
+    /// The copies of the jobs with a matrix.
+    fn copies(&mut self, slot: &'h Slot<'h>, jobs: &[String]) -> Node {
+        let attrs = match self.ev.force(slot) {
+            Ok(Value::Attrs(a)) => a,
+            Ok(_) => return Node::new(SpanId::NONE, Kind::Unforced),
+            Err(e) => return failed(diagnostic(&e)),
+        };
+        let mut out = Vec::new();
+        for job in jobs {
+            let Some(a) = attrs.find(Symbol::intern(job)) else { continue };
+            out.push(Attr { name: job.clone(), key: a.span, value: self.copy_list(a.slot) });
+        }
+        Node::new(SpanId::NONE, Kind::Attrs(out))
+    }
+
+    fn copy_list(&mut self, slot: &'h Slot<'h>) -> Node {
+        let list = match self.ev.force(slot) {
+            Ok(Value::List(l)) => l,
+            Ok(_) => return Node::new(SpanId::NONE, Kind::Unforced),
+            Err(e) => return failed(diagnostic(&e)),
+        };
+        let items = list.items.iter().map(|item| match self.ev.force(item) {
+            Ok(Value::Attrs(copy)) => {
+                let fields =
+                    [("suffix", Type::Text), ("values", Type::Data), ("job", Type::Record(&schema::JOB))];
+                let attrs = fields.iter().filter_map(|(name, ty)| {
+                    let a = copy.find(Symbol::intern(name))?;
+                    Some(Attr { name: name.to_string(), key: a.span, value: self.slot(a.slot, ty) })
+                });
+                Node::new(SpanId::NONE, Kind::Attrs(attrs.collect()))
+            }
+            Ok(_) => Node::new(SpanId::NONE, Kind::Unforced),
+            Err(e) => failed(diagnostic(&e)),
+        });
+        Node::new(list.origin, Kind::List(items.collect()))
+    }
+
+    /// The tree of a slot of this type.
+    pub(super) fn slot(&mut self, slot: &'h Slot<'h>, ty: &Type) -> Node {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES {
+            return failed(Diagnostic::error("NXA022", "the workflow holds too many values"));
+        }
+        match self.ev.force(slot) {
+            Ok(v) => self.value(v, ty),
+            Err(e) => failed(diagnostic(&e)),
+        }
+    }
+
+    fn value(&mut self, v: Value<'h>, ty: &Type) -> Node {
+        let (span, kind) = match v {
+            Value::Null(s) => (s, Kind::Null),
+            Value::Bool(b) => (SpanId::NONE, Kind::Bool(b)),
+            Value::Int(s, i) => (s, Kind::Int(i)),
+            Value::Float(s, f) => (s, Kind::Float(f)),
+            Value::Str(s) => (s.origin, Kind::Str(s.bytes.to_vec())),
+            Value::Path(p) => (p.origin, Kind::Path(PathBuf::from(Evaluation::os_path(p.bytes)))),
+            Value::List(l) => {
+                let item = match ty {
+                    Type::List(item, _) | Type::OneOrList(item, _) => Some(**item),
+                    Type::Data | Type::Provider | Type::Executor => Some(Type::Data),
+                    _ => None,
+                };
+                let items = l.items.iter().map(|s| self.member(s, item));
+                (l.origin, Kind::List(items.collect()))
+            }
+            Value::Attrs(a) => (a.origin, self.set(a, ty)),
+            Value::Lambda(..) | Value::Partial(_) | Value::Builtin(_) => (SpanId::NONE, Kind::Function),
+            Value::Thunk(..) | Value::Lazy(..) | Value::Ref(_) | Value::Blackhole(_) | Value::Failed(_) => {
+                (SpanId::NONE, Kind::Unforced)
+            }
+        };
+        Node::new(span, kind)
+    }
+
+    /// A member of a list or set: walked when it has a type, otherwise left alone.
+    fn member(&mut self, slot: &'h Slot<'h>, ty: Option<Type>) -> Node {
+        let Some(ty) = ty else { return Node::new(SpanId::NONE, Kind::Unforced) };
+        if matches!(ty, Type::Any) {
+            return Node::new(SpanId::NONE, Kind::Unforced);
+        }
+        if self.depth >= DEEPEST {
+            return failed(Diagnostic::error("NXA022", "the value is nested too deep"));
+        }
+        self.depth += 1;
+        let node = self.slot(slot, &ty);
+        self.depth -= 1;
+        node
+    }
+
+    fn set(&mut self, attrs: &'h Attrs<'h>, ty: &Type) -> Kind {
+        if self.text(attrs, "type").as_deref() == Some("derivation") {
+            return self.derivation(attrs);
+        }
+        let tagged = attrs.get(Symbol::intern("_type")).is_some();
+        let table = match ty {
+            Type::Record(t) | Type::TextOr(t) => Some(*t),
+            Type::Step => Some(&schema::STEP),
+            _ => None,
+        };
+        let rest = match ty {
+            Type::Map(item, _) if !tagged => Some(**item),
+            Type::Data | Type::Executor | Type::Provider | Type::EnvValue | Type::Either(..) if tagged => {
+                Some(Type::Data)
+            }
+            Type::Data => Some(Type::Data),
+            _ => None,
+        };
+        let out = attrs.sorted().into_iter().map(|a| {
+            let name = a.name.text().into_owned();
+            let value = if name == "_type" {
+                self.member(a.slot, Some(Type::Data))
+            } else if is_internal(&name) {
+                Node::new(SpanId::NONE, Kind::Function)
+            } else if let Some(table) = table {
+                self.member(a.slot, table.find(&name).map(|k| k.ty))
+            } else {
+                self.member(a.slot, rest)
+            };
+            Attr { name, key: a.span, value }
+        });
+        Kind::Attrs(out.collect())
+    }
+
+    /// The text of an attribute, when it is one and evaluates.
+    fn text(&mut self, attrs: &'h Attrs<'h>, name: &str) -> Option<String> {
+        match self.ev.force(attrs.get(Symbol::intern(name))?) {
+            Ok(Value::Str(s)) => Some(String::from_utf8_lossy(s.bytes).into_owned()),
+            _ => None,
+        }
+    }
+
+    fn derivation(&mut self, attrs: &'h Attrs<'h>) -> Kind {
+        let main_program = match attrs.get(Symbol::intern("meta")).map(|m| self.ev.force(m)) {
+            Some(Ok(Value::Attrs(meta))) => self.text(meta, "mainProgram"),
+            _ => None,
+        };
+        // An instantiation that fails is the user's error, at the place where it fails.
+        if let Some(Err(e)) = attrs.get(Symbol::intern("outPath")).map(|s| self.ev.force(s)) {
+            return Kind::Error(Box::new(diagnostic(&e)));
+        }
+        Kind::Derivation(Derivation {
+            name: self.text(attrs, "name").unwrap_or_default(),
+            drv_path: self.text(attrs, "drvPath"),
+            out_path: self.text(attrs, "outPath"),
+            main_program,
+        })
+    }
+}
+
+fn failed(d: Diagnostic) -> Node {
+    Node::new(SpanId::NONE, Kind::Error(Box::new(d)))
+}
