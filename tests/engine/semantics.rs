@@ -158,3 +158,64 @@ fn directories_of_a_run_are_private_and_kept_on_demand() {
         assert_eq!(mode & 0o077, 0, "{}", dir.display());
     }
 }
+
+#[test]
+fn a_thousand_jobs_wide_and_in_a_chain() {
+    for chain in [false, true] {
+        let mut run = Run::new().workflow(json!({ "maxParallel": 4 }));
+        for i in 0..1000 {
+            let needs = if chain && i > 0 { vec![format!("j{:04}", i - 1)] } else { vec![] };
+            run = run.job_with(&format!("j{i:04}"), &[step("true")], json!({ "needs": needs }));
+        }
+        let ended = run.run();
+        assert_eq!(ended.code(), 0);
+        println!("chain {chain}: {:?}", ended.took);
+        assert!(ended.took < Duration::from_secs(60), "{:?}", ended.took);
+    }
+}
+
+#[test]
+fn a_gibibyte_of_output_needs_little_memory() {
+    use nixactions::engine::driver::{self, Options};
+    use nixactions::engine::event::{Event, EventSink};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Default)]
+    struct Counter(AtomicU64);
+    impl EventSink for Counter {
+        fn event(&self, event: &Event) {
+            if let EventKind::Log { text, .. } = &event.kind {
+                self.0.fetch_add(text.0.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+    // Half of it one line without an end, half of it ordinary lines; an eighth in the default run.
+    let size: u64 = if std::env::var_os("NIXACTIONS_TEST_FULL").is_some() { 1 << 30 } else { 1 << 27 };
+    let (half, line) = (size / 2, "y".repeat(127));
+    let script = format!("head -c {half} /dev/zero | tr '\\0' x; echo; head -c {half} < <(yes {line})");
+    let root = tempfile::tempdir().expect("tempdir");
+    let plan = json!({
+        "version": 1, "name": "big", "projectDir": root.path(), "secrets": ["s3cret-value"],
+        "jobs": [{
+            "name": "a", "steps": [step(&script)],
+            "executor": { "kind": "local", "name": "local", "options": { "copyRepo": false } },
+        }],
+    });
+    let options = Options { cache_root: root.path().to_path_buf(), keep: false, ..Options::from_process() };
+    let counter = Arc::new(Counter::default());
+    let sink: Arc<dyn EventSink> = Arc::clone(&counter) as _;
+    let plan = serde_json::from_value(plan).expect("a plan");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let outcome = runtime.block_on(async {
+        let (_send, receive) = tokio::sync::mpsc::unbounded_channel();
+        driver::run(plan, options, &nixactions::exec::registry::Registry, sink, receive).await
+    });
+    assert_eq!(outcome.expect("a run").result.exit_code(), 0);
+    assert_eq!(counter.0.load(Ordering::Relaxed), half + half / 128 * 127);
+    let status = std::fs::read_to_string("/proc/self/status").expect("readable");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("there");
+    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    // Other tests of this program run meanwhile and keep their events.
+    assert!(kib < 400 * 1024, "{kib} KiB");
+}
