@@ -3,12 +3,15 @@
 
 use bumpalo::Bump;
 use libfuzzer_sys::fuzz_target;
+use nixactions::eval::on_big_stack;
 use nixactions::syntax::parser::{Options, parse};
 use nixactions::syntax::show::show;
 
 fuzz_target!(|text: &[u8]| {
-    let arena = Bump::new();
-    if let Ok(tree) = parse(text, &arena, Options::default()) {
-        let _ = show(tree, b"/");
-    }
+    on_big_stack(|| {
+        let arena = Bump::new();
+        if let Ok(tree) = parse(text, &arena, Options::default()) {
+            let _ = show(tree, b"/");
+        }
+    });
 });
