@@ -135,7 +135,8 @@ fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
     let output = Command::new(program)
         .args(args)
         .args(["--eval", "--strict", "-E"])
-        .arg(OsStr::from_bytes(expr))
+        // A space keeps an expression such as `-1` from being taken for an option.
+        .arg(OsStr::from_bytes(&[if expr.starts_with(b"-") { b" " } else { &b""[..] }, expr].concat()))
         .current_dir("/")
         .env("HOME", "/homeless")
         .env("NIX_PATH", "")

@@ -39,7 +39,9 @@ pub enum Problem {
     TrailingSlash,
     #[error("a string cannot contain null bytes")]
     NulByte,
-    #[error("pipe operators are an experimental feature of Nix and not enabled")]
+    #[error(
+        "experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features pipe-operators' to enable it"
+    )]
     PipesDisabled,
     #[error("expressions are nested too deeply (limit: {0} levels)")]
     TooDeep(u32),
