@@ -399,3 +399,24 @@ async fn a_full_disk_is_a_clear_error() {
     cleaned.unwrap();
     assert!(unmounted.unwrap().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_runner_left_is_found_by_its_run() {
+    let home = tempfile::tempdir().unwrap();
+    let run = format!("stale-{}", std::process::id());
+    // As a step of a run leaves it whose runner was killed: its own session, the run's tag.
+    let started = Command::new("bash")
+        .args(["-c", "setsid bash -c 'trap \"\" TERM; echo $$ > stray.tmp; mv stray.tmp stray; sleep 47' &"])
+        .env("NIXACTIONS_PROCESS_TAG", format!("outer/x/y/0/ {run}/local/build/3/"))
+        .current_dir(home.path())
+        .status()
+        .unwrap();
+    assert!(started.success());
+    while !home.path().join("stray").exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(nixactions::exec::local::kill_run(&run) >= 1);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_gone(home.path(), &["stray"]);
+    assert_eq!(nixactions::exec::local::kill_run(&run), 0);
+}

@@ -36,6 +36,11 @@ impl From<CopyError> for ExecError {
     }
 }
 
+/// Removes a run's directory, whatever modes its parts have.
+pub fn remove_run_dir(dir: &Path) -> Result<(), ExecError> {
+    Ok(copy::remove_tree(dir)?)
+}
+
 /// Runs jobs on this machine.
 pub struct Local {
     shared: Arc<Shared>,

@@ -133,7 +133,7 @@ fn read_chunks(fd: &OwnedFd, stream: Stream, sink: &dyn OutputSink, limit: usize
     let mut total = 0;
     while total < limit {
         match rustix::io::read(fd, &mut buffer[..]) {
-            Ok((bytes, _)) if bytes.is_empty() => return Read::End,
+            Ok(([], _)) => return Read::End,
             Ok((bytes, _)) => {
                 sink.write(stream, bytes);
                 total += bytes.len();

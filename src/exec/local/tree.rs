@@ -108,6 +108,15 @@ fn has_tag(pid: i32, prefix: &str) -> bool {
     })
 }
 
+/// What one look at the descendants found.
+#[derive(Default)]
+struct Look {
+    /// Living members.
+    members: Vec<Process>,
+    /// Dead orphans, of this tree or unknown.
+    dead: Vec<(i32, u64)>,
+}
+
 /// A set of processes: those of a step, of a job, or of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
@@ -118,33 +127,45 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// The living members among this process's descendants. Dead ones that fell to us are reaped.
-    fn members(&self) -> Vec<Process> {
+    /// Looks at all descendants of this process. What was a member once stays one: a dead process
+    /// no longer shows its environment.
+    fn look(&self, seen: &mut HashMap<i32, u64>) -> Look {
         let own = std::process::id() as i32;
         let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
         for process in all_processes() {
             children.entry(process.parent).or_default().push(process);
         }
-        let mut members = Vec::new();
+        let mut look = Look::default();
         // Whoever descends from a member is one too, even with an environment of its own.
         let mut open = vec![(own, false)];
         while let Some((parent, inside)) = open.pop() {
             for process in children.remove(&parent).unwrap_or_default() {
-                let member = inside || self.names(&process);
+                let member = inside || self.names(&process, seen);
                 open.push((process.pid, member));
-                if member && !process.is_dead() {
-                    members.push(process);
-                } else if member && process.parent == own && !is_direct(process.pid) {
-                    reap(process.pid);
+                if !process.is_dead() {
+                    if member {
+                        seen.insert(process.pid, process.start);
+                        look.members.push(process);
+                    }
+                } else if process.parent == own && !is_direct(process.pid) {
+                    if member {
+                        reap(process.pid);
+                    }
+                    look.dead.push((process.pid, process.start));
                 }
             }
         }
-        members
+        look
     }
 
-    fn names(&self, process: &Process) -> bool {
+    fn names(&self, process: &Process, seen: &HashMap<i32, u64>) -> bool {
         self.groups.iter().any(|group| group.as_raw_nonzero().get() == process.group)
+            || seen.get(&process.pid) == Some(&process.start)
             || has_tag(process.pid, &self.tag)
+    }
+
+    fn members(&self) -> Vec<Process> {
+        self.look(&mut HashMap::new()).members
     }
 
     /// Whether nothing of the tree lives.
@@ -162,33 +183,53 @@ impl Tree {
     /// Kills every member and waits until all are gone; the pids of those that would not go.
     pub(super) async fn kill(&self) -> Vec<i32> {
         let limit = Instant::now() + GONE_LIMIT;
+        let mut seen = HashMap::new();
         loop {
-            // Members are stopped before any is killed, so that a chain of processes that fork and
-            // exit cannot run ahead of us.
-            let mut stopped: HashMap<i32, Process> = HashMap::new();
-            loop {
-                let mut fresh = 0;
-                for process in self.members() {
-                    if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
-                        process.signal(Signal::STOP);
-                        fresh += 1;
-                    }
-                }
-                if fresh == 0 || Instant::now() >= limit {
-                    break;
-                }
-            }
-            if stopped.is_empty() {
-                return Vec::new();
-            }
-            for process in stopped.values() {
+            let stopped = self.stop(&mut seen, limit);
+            for process in &stopped {
                 process.signal(Signal::KILL);
             }
-            if Instant::now() >= limit {
-                return self.members().iter().map(|process| process.pid).collect();
+            if stopped.is_empty() || Instant::now() >= limit {
+                return stopped.iter().map(|process| process.pid).collect();
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Stops all members, so that a chain of processes that fork and exit cannot run ahead of the
+    /// killing. Such a chain can slip through one look at `/proc`; but it leaves dead orphans, so
+    /// only when two looks in a row find nobody new, dead or alive, has everyone been seen.
+    fn stop(&self, seen: &mut HashMap<i32, u64>, limit: Instant) -> Vec<Process> {
+        let mut stopped: HashMap<i32, Process> = HashMap::new();
+        let mut dead: HashSet<(i32, u64)> = HashSet::new();
+        let mut first = true;
+        let mut quiet = 0;
+        while quiet < 2 && (first || Instant::now() < limit) {
+            // The orphans first: they can be reached long before all of `/proc` is read.
+            for process in orphans() {
+                if self.names(&process, seen) {
+                    process.signal(Signal::STOP);
+                }
+            }
+            let look = self.look(seen);
+            let mut fresh = false;
+            for process in look.members {
+                if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
+                    process.signal(Signal::STOP);
+                    fresh = true;
+                }
+            }
+            for process in look.dead {
+                fresh |= dead.insert(process) && !first;
+            }
+            quiet = if fresh { 0 } else { quiet + 1 };
+            // Nobody there at all: the usual case, not worth another look.
+            if first && stopped.is_empty() && dead.is_empty() {
+                break;
+            }
+            first = false;
+        }
+        stopped.into_values().collect()
     }
 
     /// Asks every member to end, and kills what is left after `grace`.
@@ -221,6 +262,17 @@ fn reap(pid: i32) {
 pub(super) fn may_have_left(group: Pid) -> bool {
     while let Ok(Some(_)) = rustix::process::waitpgid(group, WaitOptions::NOHANG) {}
     rustix::process::test_kill_process_group(group).is_ok() || has_unknown_child()
+}
+
+/// The living orphans that fell to this process, which the kernel lists with its main thread.
+fn orphans() -> impl Iterator<Item = Process> {
+    let own = std::process::id();
+    let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+    let pids: Vec<i32> = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    pids.into_iter()
+        .filter(|pid| !is_direct(*pid))
+        .filter_map(Process::read)
+        .filter(|process| !process.is_dead())
 }
 
 /// Orphans are given to the first living thread, which is the main one.
