@@ -138,20 +138,33 @@ impl Place {
 /// A block of span identifiers that lives as long as its owner keeps it.
 pub struct SpanBlock {
     base: u32,
+    len: u32,
     source: Arc<Source>,
-    spans: Box<[(u32, u32)]>,
+    spans: OnceLock<Box<[(u32, u32)]>>,
 }
 
 impl SpanBlock {
     /// The identifier of the `index`-th span of the block.
     pub fn id(&self, index: u32) -> SpanId {
-        debug_assert!((index as usize) < self.spans.len());
+        debug_assert!(index < self.len);
         SpanId(self.base + index)
     }
 
     /// Number of the first identifier.
     pub fn base(&self) -> u32 {
         self.base
+    }
+
+    /// How many identifiers the block has.
+    pub fn capacity(&self) -> u32 {
+        self.len
+    }
+
+    /// Gives the spans of a block made by [`reserve`]; at most its capacity of them is kept, and
+    /// only the first call counts.
+    pub fn fill(&self, mut spans: Vec<(u32, u32)>) {
+        spans.truncate(self.len as usize);
+        let _ = self.spans.set(spans.into_boxed_slice());
     }
 
     /// The source these spans are in.
@@ -187,7 +200,7 @@ impl Registry {
         }
         let i = self.blocks.partition_point(|b| b.base <= id.0).checked_sub(1)?;
         let block = self.blocks[i].block.upgrade()?;
-        let &(start, end) = block.spans.get((id.0 - block.base) as usize)?;
+        let &(start, end) = block.spans.get()?.get((id.0 - block.base) as usize)?;
         Some(Place { source: block.source.clone(), start, end })
     }
 
@@ -214,10 +227,17 @@ fn registry() -> &'static Mutex<Registry> {
 
 /// Registers the spans of a source. `make_ids` is not needed: identifiers are `base + index`.
 pub fn register(source: Arc<Source>, spans: Vec<(u32, u32)>) -> Arc<SpanBlock> {
-    let len = spans.len().max(1) as u32;
+    let block = reserve(source, spans.len() as u32);
+    block.fill(spans);
+    block
+}
+
+/// Reserves identifiers for up to `len` spans that are not known yet; see [`SpanBlock::fill`].
+pub fn reserve(source: Arc<Source>, len: u32) -> Arc<SpanBlock> {
+    let len = len.max(1);
     let mut reg = registry().lock().unwrap_or_else(|e| e.into_inner());
     let (at, base) = reg.reserve(len);
-    let block = Arc::new(SpanBlock { base, source, spans: spans.into_boxed_slice() });
+    let block = Arc::new(SpanBlock { base, len, source, spans: OnceLock::new() });
     reg.blocks.insert(at, Entry { base, len, block: Arc::downgrade(&block) });
     block
 }

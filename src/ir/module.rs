@@ -143,6 +143,25 @@ impl Module {
         Arc::new(Module { root: root.cast(), _ids: ids, spans, _arena: arena })
     }
 
+    /// Makes a module whose arena is filled by `make`, which returns the root and all codes, one for
+    /// each number of `ids`.
+    ///
+    /// # Panics
+    /// If the codes are not as many as the numbers.
+    pub fn build(
+        ids: CodeIds,
+        spans: Arc<SpanBlock>,
+        make: impl for<'m> FnOnce(&'m Bump, &CodeIds) -> (&'m Code<'m>, Vec<&'m Code<'m>>),
+    ) -> Arc<Module> {
+        let arena = Bump::new();
+        let (root, codes) = make(&arena, &ids);
+        let root = ptr::from_ref(root).cast::<Code<'static>>();
+        let codes: Vec<_> = codes.into_iter().map(|c| ptr::from_ref(c).cast::<Code<'static>>()).collect();
+        // SAFETY: `make` knows nothing about `'m`, so what it returns can refer only to the arena it
+        // was given and to `'static` data; moving the arena does not move what stands in it.
+        unsafe { Module::new(arena, root, &codes, ids, spans) }
+    }
+
     /// The file as a thunk code (arity 0, no captures).
     pub fn root(&self) -> &Code<'_> {
         // SAFETY: `root` points into the arena, which lives as long as `self`.

@@ -10,4 +10,4 @@ pub mod tree;
 
 pub use error::{ParseError, Problem};
 pub use parser::{Options, parse};
-pub use tree::{accepts, syntax_diagnostics};
+pub use tree::{accepts, syntax_diagnostics, syntax_errors};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bumpalo::Bump;
 use rnix::{Root, SyntaxKind};
 
+use super::error::ParseError;
 use super::parser::{Options, parse};
 use crate::base::source::{Place, Source};
 use crate::diag::diagnostic::{Diagnostic, Label};
@@ -28,7 +29,14 @@ pub fn lossless(text: &[u8]) -> (rnix::Parse<Root>, bool) {
 
 /// All syntax errors of a source, in the order of places; empty exactly if it is accepted.
 pub fn syntax_diagnostics(source: &Arc<Source>) -> Vec<Diagnostic> {
-    let Err(first) = parse(source.text(), &Bump::new(), Options::default()) else { return Vec::new() };
+    match parse(source.text(), &Bump::new(), Options::default()) {
+        Ok(_) => Vec::new(),
+        Err(first) => syntax_errors(source, &first),
+    }
+}
+
+/// The error the parser stopped at, and those that follow it.
+pub fn syntax_errors(source: &Arc<Source>, first: &ParseError) -> Vec<Diagnostic> {
     let mut lines = vec![source.line_col(first.span.start).0];
     let mut found = vec![first.diagnostic(source)];
     let (tree, same_offsets) = lossless(source.text());
