@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
-use super::{clean, completions, eval, explain, init, man};
+use super::{check, clean, completions, eval, explain, init, list, man, parse, plan, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,10 +49,15 @@ pub(super) struct Global {
 /// The commands, in the order of the help.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Plan(plan::PlanArgs),
+    List(list::ListArgs),
     Init(init::InitArgs),
     Clean(clean::CleanArgs),
-    Eval(eval::EvalArgs),
     Explain(explain::ExplainArgs),
+    Eval(eval::EvalArgs),
+    Parse(parse::ParseArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

@@ -17,8 +17,8 @@ pub(super) enum Exit {
     Invalid,
     /// Something other than the workflow failed.
     Infrastructure,
-    /// Cancelled by this signal.
-    Signal(u8),
+    /// As the run says: 1, 3, or 128 and the signal that cancelled it.
+    Code(u8),
 }
 
 impl Exit {
@@ -29,7 +29,7 @@ impl Exit {
             Exit::Failed => 1,
             Exit::Invalid => 2,
             Exit::Infrastructure => 3,
-            Exit::Signal(n) => 128u8.saturating_add(n),
+            Exit::Code(n) => n,
         }
     }
 }

@@ -10,8 +10,7 @@ use crate::workflow::plan::{Condition, Job, Plan, StatusExpr};
 pub(super) fn text(plan: &Plan) -> String {
     let levels = levels(plan);
     let depth = levels.values().max().map_or(0, |d| d + 1);
-    let mut out =
-        format!("{}: {}, {}\n", plan.name, count(plan.jobs.len(), "job"), count(depth, "level"));
+    let mut out = format!("{}: {}, {}\n", plan.name, count(plan.jobs.len(), "job"), count(depth, "level"));
     let width = plan.jobs.iter().map(|j| j.name.chars().count()).max().unwrap_or(0);
     for level in 0..depth {
         out.push('\n');

@@ -2,16 +2,23 @@
 //! May import: base diag syntax drv ir eval workflow engine exec report.
 
 mod args;
+mod check;
 mod clean;
 mod completions;
 mod error;
 mod eval;
 mod explain;
+mod graph;
 mod init;
+mod list;
+mod load;
 mod man;
 mod nix_error;
 mod nix_options;
+mod parse;
+mod plan;
 pub mod render;
+mod run;
 mod target;
 mod xml;
 
@@ -52,9 +59,15 @@ fn usage(e: &clap::Error) -> i32 {
 }
 
 fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
+    let global = &cli.global;
     match &cli.command {
+        Command::Check(args) => check::run(args, global),
+        Command::Run(args) => run::run(args, global),
+        Command::List(args) => list::run(args, global),
+        Command::Plan(args) => plan::run(args, global),
         Command::Clean(args) => clean::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Parse(args) => parse::run(args),
         Command::Init(args) => init::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Completions(args) => completions::run(args),

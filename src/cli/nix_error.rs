@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::base::source::{Place, SpanId};
-use crate::diag::{Diagnostic, Severity};
 use crate::eval::EvalError;
 
 /// Frames of a trace that are shown without `--show-trace`.
@@ -145,23 +144,4 @@ pub(super) fn one_of(names: &[String]) -> Option<String> {
         [one] => Some(one.clone()),
         [first @ .., last] => Some(format!("one of {} or {last}", first.join(", "))),
     }
-}
-
-/// The error as findings: those of a file with syntax errors, or one.
-pub(super) fn diagnostics(error: &EvalError) -> Vec<Diagnostic> {
-    if !error.diagnostics.is_empty() {
-        return error.diagnostics.to_vec();
-    }
-    let mut d = Diagnostic::new(Severity::Error, "NXA022", error.text().into_owned()).at(error.span, "");
-    for frame in error.trace().filter(|f| f.user || !is_call_frame(&f.text)) {
-        if d.primary.is_none() {
-            d = d.at(frame.span, frame.text.clone());
-        } else if d.secondary.len() < SHORT_TRACE {
-            d = d.also(frame.span, frame.text.clone());
-        }
-    }
-    if let Some(names) = one_of(&error.suggestions) {
-        d = d.help(format!("did you mean {names}?"));
-    }
-    vec![d]
 }

@@ -10,21 +10,27 @@ use super::io::FileKind;
 use super::value::{Res, Slot, Value};
 use crate::base::source::{Source, SourceName, SpanId};
 use crate::ir::lower::{self, LowerOptions};
+use crate::ir::module::Module;
 
 /// Symbolic links followed before a path is taken for a circle.
 const MAX_LINKS: u32 = 64;
 
 impl<'h> Evaluation<'h> {
-    /// Evaluates a text as if it stood in a file of directory `base_dir`.
-    pub fn eval_source(&mut self, source: Arc<Source>, base_dir: &Path) -> Res<Value<'h>> {
+    /// Reads a text without evaluating it, as `nix-instantiate --parse` does.
+    pub fn lower_source(&self, source: Arc<Source>, base_dir: &Path) -> Res<Arc<Module>> {
         let pipes = self.settings.feature("pipe-operators");
         let options = LowerOptions { base_dir, globals: &self.global_index, pipe_operators: pipes };
-        let module = lower::load(source, &options).map_err(|diagnostics| {
+        lower::load(source, &options).map_err(|diagnostics| {
             let first = diagnostics.first().map(|d| d.message.clone()).unwrap_or_default();
             let mut e = EvalError::new(ErrorKind::Syntax, first, SpanId::NONE);
             e.diagnostics = diagnostics.into();
             e
-        })?;
+        })
+    }
+
+    /// Evaluates a text as if it stood in a file of directory `base_dir`.
+    pub fn eval_source(&mut self, source: Arc<Source>, base_dir: &Path) -> Res<Value<'h>> {
+        let module = self.lower_source(source, base_dir)?;
         let code = self.heap.adopt(module);
         self.in_frame(code.frame, code.span, |ev, frame: Frame<'h>| ev.eval(code.body, frame, Env::empty()))
     }

@@ -1,0 +1,110 @@
+//! From the command line to checked workflows.
+
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use clap::Args;
+
+use super::args::Global;
+use super::error::{CliError, Exit, Findings};
+use super::nix_options::{Argument, NixOptions};
+use super::render::{self, Format, Style};
+use super::target::Target;
+use crate::diag::{Diagnostic, Severity};
+use crate::eval::io::System;
+use crate::workflow::load::{self, Outcome, Request};
+use crate::workflow::plan::Plan;
+
+/// Which workflow, and how to evaluate it.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Selection {
+    /// The workflow: FILE, FILE#NAME or #NAME; by default the nearest nixactions.nix or ci.nix
+    #[arg(value_name = "FILE#NAME")]
+    pub(super) target: Option<String>,
+    #[command(flatten)]
+    pub(super) evaluation: Evaluation,
+}
+
+/// What a workflow file is evaluated with.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Evaluation")]
+pub(super) struct Evaluation {
+    /// Set an input of the workflow
+    #[arg(long, value_name = "NAME=VALUE")]
+    input: Vec<String>,
+    /// Where nixpkgs is, for files that ask for `pkgs`
+    #[arg(long, value_name = "PATH")]
+    pkgs: Option<PathBuf>,
+    #[command(flatten)]
+    nix: NixOptions,
+}
+
+/// Evaluates and checks a workflow file; with `all`, every workflow in it.
+pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) -> Result<Outcome, CliError> {
+    let target = Target::find(target)?;
+    let current_dir = std::env::current_dir().map_err(CliError::io("finding the current directory"))?;
+    let resolved = evaluation.nix.resolve()?;
+    for warning in &resolved.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let mut inputs = Vec::new();
+    for pair in &evaluation.input {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(CliError::Usage(format!("`--input` takes NAME=VALUE, not `{pair}`")));
+        };
+        inputs.push((name.to_owned(), value.to_owned()));
+    }
+    let args = evaluation.nix.arguments().into_iter().map(|(name, argument)| {
+        let argument = match argument {
+            Argument::Expr(text) => load::Argument::Expr(text),
+            Argument::Str(text) => load::Argument::Text(text),
+        };
+        (name, argument)
+    });
+    let request = Request {
+        project_dir: target.project_dir(),
+        all: all && target.name.is_none(),
+        name: target.name,
+        file: target.file,
+        pkgs: evaluation.pkgs.as_ref().map(|p| current_dir.join(p)),
+        current_dir,
+        inputs,
+        args: args.collect(),
+        settings: resolved.settings,
+    };
+    Ok(load::load(&request, || Rc::new(System)))
+}
+
+/// The plan of the selected workflow. Warnings are shown; errors end the command.
+pub(super) fn plan(selection: &Selection, global: &Global) -> Result<Plan, CliError> {
+    let outcome = outcome(selection.target.as_deref(), &selection.evaluation, false)?;
+    let findings: Vec<Diagnostic> = outcome.findings().cloned().collect();
+    if outcome.has_errors() {
+        let exit = exit(&findings);
+        return Err(CliError::Findings(Findings(findings), exit));
+    }
+    let shown: Vec<Diagnostic> = findings.into_iter().filter(|d| d.severity == Severity::Warning).collect();
+    if !shown.is_empty() {
+        let stderr = io::stderr();
+        let style = Style::detect(global.color, global.ascii, &stderr);
+        render::write(&shown, Format::Human, &style, &mut stderr.lock())
+            .map_err(CliError::io("writing to standard error"))?;
+    }
+    let plan = outcome.workflows.into_iter().find_map(|w| w.plan);
+    plan.ok_or_else(|| CliError::Infrastructure("the workflow has no plan, and no finding says why".into()))
+}
+
+/// Codes of errors that come from evaluating, not from what the file says.
+const OF_EVALUATION: [&str; 2] = ["NXA021", "NXA022"];
+
+/// The exit code for findings: 1 when evaluation failed and nothing else is wrong, 2 for any other
+/// error.
+pub(super) fn exit(findings: &[Diagnostic]) -> Exit {
+    let mut errors = findings.iter().filter(|d| d.severity == Severity::Error).peekable();
+    match errors.peek() {
+        None => Exit::Success,
+        Some(_) if errors.all(|d| OF_EVALUATION.contains(&d.code)) => Exit::Failed,
+        Some(_) => Exit::Invalid,
+    }
+}
