@@ -127,7 +127,7 @@ pub(super) fn mermaid(plan: &Plan) -> String {
 
 /// The edges from need to dependent, each with the artifacts that pass along it.
 fn edges(plan: &Plan) -> impl Iterator<Item = (&str, &str, Vec<&str>)> {
-    plan.jobs.iter().flat_map(|job| {
+    plan.jobs.iter().flat_map(move |job| {
         job.needs.iter().map(move |need| {
             let producer = plan.jobs.iter().find(|j| j.name == *need);
             let gives = |name: &str| producer.is_some_and(|p| p.outputs.iter().any(|o| o.name == name));

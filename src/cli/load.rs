@@ -101,10 +101,10 @@ const OF_EVALUATION: [&str; 2] = ["NXA021", "NXA022"];
 /// The exit code for findings: 1 when evaluation failed and nothing else is wrong, 2 for any other
 /// error.
 pub(super) fn exit(findings: &[Diagnostic]) -> Exit {
-    let mut errors = findings.iter().filter(|d| d.severity == Severity::Error).peekable();
-    match errors.peek() {
-        None => Exit::Success,
-        Some(_) if errors.all(|d| OF_EVALUATION.contains(&d.code)) => Exit::Failed,
-        Some(_) => Exit::Invalid,
+    let errors: Vec<&Diagnostic> = findings.iter().filter(|d| d.severity == Severity::Error).collect();
+    match errors.iter().all(|d| OF_EVALUATION.contains(&d.code)) {
+        true if errors.is_empty() => Exit::Success,
+        true => Exit::Failed,
+        false => Exit::Invalid,
     }
 }

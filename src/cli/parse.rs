@@ -45,7 +45,7 @@ pub(super) fn run(args: &ParseArgs) -> Result<Exit, CliError> {
             // A heap for each keeps no more than one file in memory.
             let heap = Heap::new();
             let evaluation = Evaluation::new(&heap, resolved.settings.clone(), Rc::new(System));
-            let mut evaluation = evaluation.map_err(CliError::io("preparing evaluation"))?;
+            let evaluation = evaluation.map_err(CliError::io("preparing evaluation"))?;
             let (name, text) = match file.as_str() {
                 "-" => {
                     let mut text = Vec::new();
