@@ -84,7 +84,7 @@ pub struct Evaluation<'h> {
     pub(super) files: HashMap<PathBuf, &'h Slot<'h>>,
     pub(super) resolved: HashMap<PathBuf, PathBuf>,
     /// What the store builtins remember: copied paths, regular expressions, derivation hashes.
-    pub caches: builtins::Caches,
+    pub caches: builtins::Caches<'h>,
     /// Names that evaluation itself looks up.
     pub(super) words: super::words::Words,
     stack_limit: usize,

@@ -10,11 +10,18 @@ use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 
 pub mod attrs;
+pub mod context;
 pub mod control;
+pub mod derivation;
+pub mod fetch;
+mod flake_ref;
 pub mod lists;
 pub mod math;
+pub mod paths;
 mod sort;
 pub mod store;
+pub mod store_view;
+mod structured;
 pub mod types;
 
 /// The Rust function of a builtin: its arguments, forced in place as it needs them, and the place
@@ -50,14 +57,24 @@ impl Builtin {
 
 /// What builtins remember during an evaluation.
 #[derive(Default)]
-pub struct Caches {
-    /// Store paths of copied files, by their path.
-    pub copied: store::Copied,
+pub struct Caches<'h> {
+    /// What was copied to the store, and the derivations made.
+    pub store: store::StoreCache<'h>,
 }
 
 /// All families.
-const TABLES: &[&[Builtin]] =
-    &[attrs::TABLE, control::TABLE, lists::TABLE, math::TABLE, store::TABLE, types::TABLE];
+const TABLES: &[&[Builtin]] = &[
+    attrs::TABLE,
+    context::TABLE,
+    control::TABLE,
+    derivation::TABLE,
+    fetch::TABLE,
+    lists::TABLE,
+    math::TABLE,
+    paths::TABLE,
+    store::TABLE,
+    types::TABLE,
+];
 
 /// Names that are global without the `__` prefix.
 const BARE: &[&str] = &[
@@ -103,6 +120,7 @@ pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>
         ("nixVersion", string("2.34.8")),
         ("storeDir", string(&settings.store_dir)),
         ("nixPath", nix_path(heap, settings)),
+        ("derivation", derivation::wrapper(heap)),
     ]);
     if !settings.pure_eval {
         members.push(("currentSystem", string(&settings.system)));

@@ -1,0 +1,405 @@
+//! Fetchers: what is on this machine is read; what is on the network is refused.
+
+use std::path::Path;
+
+use super::Builtin;
+use super::derivation::need;
+use super::flake_ref::{self, Field, FlakeRef};
+use super::store::{Adding, add_path, hash_or_empty, resolve_links, store_dir, store_string, wrap};
+use crate::base::source::SpanId;
+use crate::base::symbol::Symbol;
+use crate::drv::content_address::{ContentAddress, Method};
+use crate::drv::hash::{Algo, Hash};
+use crate::drv::store_path::{References, StorePath, check_name};
+use crate::eval::Evaluation;
+use crate::eval::error::{ErrorKind, EvalError};
+use crate::eval::value::{Res, Slot, Value};
+
+/// The builtins of this family.
+pub const TABLE: &[Builtin] = &[
+    Builtin::new("fetchurl", 1, fetch_url, "The store path of a file given by its URL."),
+    Builtin::new("fetchTarball", 1, fetch_tarball, "The store path of an unpacked archive."),
+    Builtin::new("fetchGit", 1, fetch_git, "The store path of a Git revision."),
+    Builtin::new("fetchMercurial", 1, fetch_mercurial, "The store path of a Mercurial revision."),
+    Builtin::new("fetchTree", 1, fetch_tree, "The store path of a source tree.").needing("fetch-tree"),
+    Builtin::new("getFlake", 1, get_flake, "The outputs of a flake."),
+    Builtin::new("parseFlakeRef", 1, parse_flake_ref, "The attributes of a flake reference."),
+    Builtin::new("flakeRefToString", 1, flake_ref_to_string, "A flake reference as text."),
+];
+
+/// What `fetchurl` and `fetchTarball` are asked for.
+struct Download {
+    url: Vec<u8>,
+    name: Vec<u8>,
+    expected: Option<Hash>,
+    /// How to get a valid name, should this one not be.
+    advice: &'static str,
+}
+
+fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+fn download<'h>(
+    ev: &mut Evaluation<'h>,
+    slot: &Slot<'h>,
+    who: &str,
+    default_name: &[u8],
+    span: SpanId,
+) -> Res<Download> {
+    let v = ev.force(slot)?;
+    let mut wanted = Download {
+        url: Vec::new(),
+        name: default_name.to_vec(),
+        expected: None,
+        advice: "Please pass an attribute set with 'url' and 'name' attributes to",
+    };
+    if let Value::Attrs(attrs) = v {
+        wanted.advice = "Please add a valid 'name' attribute to the argument for";
+        let mut has_url = false;
+        for a in attrs.sorted() {
+            let during = |what: &'static str| move |e: Box<EvalError>| e.context(what, a.span);
+            match a.name.name() {
+                b"url" => {
+                    let s = ev.force_str_no_context(a.slot, a.span);
+                    wanted.url =
+                        s.map_err(during("while evaluating the url we should fetch"))?.bytes.to_vec();
+                    has_url = true;
+                }
+                b"sha256" => {
+                    let s = ev
+                        .force_str_no_context(a.slot, a.span)
+                        .map_err(during("while evaluating the sha256 of the content we should fetch"))?;
+                    wanted.expected = Some(hash_or_empty(ev, s.bytes, Some(Algo::Sha256), a.span)?);
+                }
+                b"name" => {
+                    let s = ev.force_str_no_context(a.slot, a.span);
+                    wanted.name = s
+                        .map_err(during("while evaluating the name of the content we should fetch"))?
+                        .bytes
+                        .to_vec();
+                    wanted.advice = "Please change the value for the 'name' attribute passed to";
+                }
+                _ => {
+                    let text = format!("unsupported argument '{}' to '{who}'", a.name.text());
+                    return Err(EvalError::other(text, a.span));
+                }
+            }
+        }
+        if !has_url {
+            return Err(EvalError::other("'url' argument required", span));
+        }
+    } else {
+        let s = ev
+            .force_str_no_context(slot, span)
+            .map_err(|e| e.context("while evaluating the url we should fetch", span))?;
+        wanted.url = s.bytes.to_vec();
+    }
+    if wanted.name.is_empty() {
+        wanted.name = wanted.url.rsplit(|&b| b == b'/').next().unwrap_or_default().to_vec();
+    }
+    Ok(wanted)
+}
+
+/// Checks a request, and gives the store path if its content is pinned and already there.
+fn pinned(
+    ev: &mut Evaluation<'_>,
+    wanted: &Download,
+    who: &str,
+    method: Method,
+    span: SpanId,
+) -> Res<Option<StorePath>> {
+    check_name(&wanted.name).map_err(|e| {
+        let text = format!(
+            "invalid store path name when fetching URL '{}': {e}. {} '{who}', so that it can create a valid store path.",
+            lossy(&wanted.url),
+            wanted.advice
+        );
+        EvalError::other(text, span)
+    })?;
+    let Some(hash) = wanted.expected else {
+        if ev.settings.pure_eval {
+            let text = format!("in pure evaluation mode, '{who}' requires a 'sha256' argument");
+            return Err(EvalError::new(ErrorKind::Restricted, text, span));
+        }
+        return Ok(None);
+    };
+    let dir = store_dir(ev);
+    let address = ContentAddress { method, hash };
+    let path = dir.make_fixed_path(&wanted.name, &address, &References::none()).map_err(|e| wrap(e, span))?;
+    let there = matches!(ev.io.lstat(Path::new(&dir.print(&path))), Ok(Some(_)));
+    Ok(there.then_some(path))
+}
+
+#[cold]
+fn no_network(what: &[u8], span: SpanId) -> Box<EvalError> {
+    let text = format!("cannot fetch '{}': this evaluator does not reach the network", lossy(what));
+    EvalError::new(ErrorKind::Restricted, text, span)
+}
+
+/// The path of a `file:` URL.
+fn file_url(url: &[u8]) -> Option<&[u8]> {
+    url.strip_prefix(b"file://").filter(|p| p.starts_with(b"/"))
+}
+
+fn fetch_url<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    let wanted = download(ev, &args[0], "fetchurl", b"", span)?;
+    let path = match pinned(ev, &wanted, "fetchurl", Method::Flat, span)? {
+        Some(path) => path,
+        None => {
+            let Some(file) = file_url(&wanted.url) else { return Err(no_network(&wanted.url, span)) };
+            let real = resolve_links(ev, Evaluation::os_path(file), true, span)?;
+            let bytes = ev
+                .io
+                .read_file(&real)
+                .map_err(|e| super::store::file_error("opening file", &real, &e, span))?;
+            check_hash(&wanted, Hash::sha256(&bytes), span)?;
+            let adding = Adding { name: &wanted.name, source: &real, method: Method::Flat, filter: None };
+            add_path(ev, &adding, span)?
+        }
+    };
+    Ok(store_string(ev, &path, &[], span))
+}
+
+fn check_hash(wanted: &Download, found: Hash, span: SpanId) -> Res<()> {
+    match wanted.expected {
+        Some(expected) if expected != found => {
+            let text = format!(
+                "hash mismatch in file downloaded from '{}':\n  specified: {}\n  got:       {}",
+                lossy(&wanted.url),
+                expected.sri(),
+                found.sri()
+            );
+            Err(EvalError::other(text, span))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fetch_tarball<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    let wanted = download(ev, &args[0], "fetchTarball", b"source", span)?;
+    match pinned(ev, &wanted, "fetchTarball", Method::Nar, span)? {
+        Some(path) => Ok(store_string(ev, &path, &[], span)),
+        None if file_url(&wanted.url).is_some() => {
+            let text =
+                format!("cannot unpack '{}': this evaluator does not read archives", lossy(&wanted.url));
+            Err(EvalError::new(ErrorKind::Restricted, text, span))
+        }
+        None => Err(no_network(&wanted.url, span)),
+    }
+}
+
+/// A source given as text or as a set, in the form of a reference to it.
+fn source_ref<'h>(
+    ev: &mut Evaluation<'h>,
+    slot: &Slot<'h>,
+    kind: Option<&str>,
+    span: SpanId,
+) -> Res<FlakeRef> {
+    let v = ev.force(slot)?;
+    let Value::Attrs(attrs) = v else {
+        let bytes = match v {
+            Value::Path(p) => p.bytes,
+            _ => ev.force_str_no_context(slot, span)?.bytes,
+        };
+        let mut found = flake_ref::parse(&lossy(bytes)).map_err(|e| wrap(e, span))?;
+        if let Some(kind) = kind {
+            found.set("type", Field::Text(kind.into()));
+        }
+        return Ok(found);
+    };
+    let mut found = FlakeRef::default();
+    if let Some(kind) = kind {
+        found.set("type", Field::Text(kind.into()));
+    }
+    for a in attrs.sorted() {
+        let field = match ev.force(a.slot)? {
+            Value::Str(s) => {
+                ev.no_context(s, a.span)?;
+                Field::Text(lossy(s.bytes).into_owned())
+            }
+            Value::Path(p) => Field::Text(lossy(p.bytes).into_owned()),
+            Value::Bool(b) => Field::Bool(b),
+            Value::Int(_, n) if n >= 0 => Field::Int(n),
+            Value::Int(_, n) => {
+                let text = format!("negative value given for flake input attribute '{}': {n}", a.name.text());
+                return Err(EvalError::other(text, a.span));
+            }
+            v => {
+                let text = format!(
+                    "flake input attribute '{}' is {} while a string, Boolean, or integer is expected",
+                    a.name.text(),
+                    lossy(&ev.describe(v))
+                );
+                return Err(EvalError::type_error(text, a.span));
+            }
+        };
+        found.set(&a.name.text(), field);
+    }
+    Ok(found)
+}
+
+/// The tree of a reference to this machine, as fetchers give it.
+fn local_tree<'h>(ev: &mut Evaluation<'h>, source: &FlakeRef, span: SpanId) -> Res<Value<'h>> {
+    let (Some("path"), Some(path)) = (source.text("type"), source.text("path")) else {
+        return Err(no_network(source.show().as_bytes(), span));
+    };
+    if !path.starts_with('/') {
+        let text = format!("cannot fetch input '{}' because it uses a relative path", source.show());
+        return Err(EvalError::other(text, span));
+    }
+    let real = resolve_links(ev, Path::new(path), true, span)?;
+    let adding = Adding { name: b"source", source: &real, method: Method::Nar, filter: None };
+    let (store, hash) = super::store::add_path_hashed(ev, &adding, span)?;
+    if let Some(expected) = source.text("narHash") {
+        let expected = Hash::parse(expected.as_bytes(), Some(Algo::Sha256)).map_err(|e| wrap(e, span))?;
+        if expected != hash {
+            let text = format!(
+                "NAR hash mismatch in input '{}', expected '{}' but got '{}'",
+                source.show(),
+                expected.sri(),
+                hash.sri()
+            );
+            return Err(EvalError::other(text, span));
+        }
+    }
+    let out = store_string(ev, &store, &[], span);
+    let nar_hash = ev.heap.string(hash.sri().as_bytes());
+    Ok(ev.heap.attrs_from(vec![
+        (ev.words.out_path, SpanId::NONE, out),
+        (Symbol::intern("narHash"), SpanId::NONE, nar_hash),
+    ]))
+}
+
+fn fetch_tree<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    let source = source_ref(ev, &args[0], None, span)?;
+    if source.text("type").is_none() {
+        return Err(EvalError::other("attribute 'type' is missing in call to 'fetchTree'", span));
+    }
+    local_tree(ev, &source, span)
+}
+
+fn fetch_git<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    refuse_repository(ev, &args[0], "Git", span)
+}
+
+fn fetch_mercurial<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    refuse_repository(ev, &args[0], "Mercurial", span)
+}
+
+fn refuse_repository<'h>(
+    ev: &mut Evaluation<'h>,
+    slot: &Slot<'h>,
+    system: &str,
+    span: SpanId,
+) -> Res<Value<'h>> {
+    let url = match ev.force(slot)? {
+        Value::Attrs(attrs) => match attrs.get(Symbol::intern("url")) {
+            Some(url) => url,
+            None => return Err(EvalError::other("'url' argument required", span)),
+        },
+        _ => slot,
+    };
+    let url = match ev.force(url)? {
+        Value::Path(p) => p.bytes,
+        _ => ev.force_str_no_context(url, span)?.bytes,
+    };
+    if url.starts_with(b"/") || file_url(url).is_some() {
+        let text =
+            format!("cannot fetch '{}': this evaluator does not read {system} repositories", lossy(url));
+        return Err(EvalError::new(ErrorKind::Restricted, text, span));
+    }
+    Err(no_network(url, span))
+}
+
+fn get_flake<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    need(ev, "flakes", span)?;
+    let s = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(|e| e.context("while evaluating the argument passed to builtins.getFlake", span))?;
+    let source = flake_ref::parse(&lossy(s.bytes)).map_err(|e| wrap(e, span))?;
+    let tree = local_tree(ev, &source, span)?;
+    let Value::Attrs(tree) = tree else { return Ok(tree) };
+    let Some(path) = source.text("path") else { return Err(no_network(s.bytes, span)) };
+    let file = format!("{path}/flake.nix");
+    let slot = Slot::new(ev.import(file.as_bytes(), span)?);
+    let flake = ev.force_attrs(&slot, span)?;
+    let inputs = Symbol::intern("inputs");
+    if let Some(inputs) = flake.get(inputs)
+        && !ev.force_attrs(inputs, span)?.is_empty()
+    {
+        let text = format!("cannot get flake '{}': this evaluator does not fetch inputs", source.show());
+        return Err(EvalError::new(ErrorKind::Restricted, text, span));
+    }
+    let Some(outputs) = flake.get(Symbol::intern("outputs")) else {
+        let text = format!("flake '{}' lacks attribute 'outputs'", source.show());
+        return Err(EvalError::other(text, span));
+    };
+    let f = ev.force(outputs)?;
+    let none = SpanId::NONE;
+    let own = ev.heap.slot(Value::Null(none));
+    let argument = ev.heap.attrs_from(vec![(Symbol::intern("self"), none, Value::Ref(own))]);
+    let call = crate::eval::value::Lazy::Native {
+        run: |ev, _, f, argument| ev.call(f, &[argument], SpanId::NONE),
+        a: f,
+        b: argument,
+    };
+    let outputs = ev.heap.slot(Value::Lazy(0, ev.heap.lazy(call)));
+    own.set(Value::Lazy(
+        0,
+        ev.heap.lazy(crate::eval::value::Lazy::Native {
+            run: flake_value,
+            a: Value::Attrs(tree),
+            b: Value::Ref(outputs),
+        }),
+    ));
+    ev.force(own)
+}
+
+/// A flake: its tree, its outputs, and what says which is which.
+fn flake_value<'h>(ev: &mut Evaluation<'h>, _: u32, tree: Value<'h>, outputs: Value<'h>) -> Res<Value<'h>> {
+    let none = SpanId::NONE;
+    let made = ev.force_attrs(&Slot::new(outputs), none)?;
+    let Value::Attrs(tree_attrs) = tree else { return Ok(outputs) };
+    let empty = ev.heap.attrs_from(Vec::new());
+    let kind = ev.heap.string(b"flake");
+    let Value::Attrs(extra) = ev.heap.attrs_from(vec![
+        (Symbol::intern("_type"), none, kind),
+        (Symbol::intern("inputs"), none, empty),
+        (Symbol::intern("outputs"), none, Value::Attrs(made)),
+        (Symbol::intern("sourceInfo"), none, tree),
+    ]) else {
+        return Ok(outputs);
+    };
+    let all = ev.update(made, tree_attrs);
+    Ok(Value::Attrs(ev.update(all, extra)))
+}
+
+fn parse_flake_ref<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    need(ev, "flakes", span)?;
+    let s = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(|e| e.context("while evaluating the argument passed to builtins.parseFlakeRef", span))?;
+    let parsed = flake_ref::parse(&lossy(s.bytes)).map_err(|e| wrap(e, span))?;
+    let heap = ev.heap;
+    let attr = |(name, field): (&String, &Field)| {
+        let value = match field {
+            Field::Text(s) => heap.string(s.as_bytes()),
+            Field::Bool(b) => Value::Bool(*b),
+            Field::Int(n) => Value::Int(SpanId::NONE, *n),
+        };
+        (Symbol::intern(name), SpanId::NONE, value)
+    };
+    Ok(heap.attrs_from(parsed.fields().map(attr).collect()))
+}
+
+fn flake_ref_to_string<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    need(ev, "flakes", span)?;
+    ev.force_attrs(&args[0], span)
+        .map_err(|e| e.context("while evaluating the argument passed to builtins.flakeRefToString", span))?;
+    let source = source_ref(ev, &args[0], None, span)?;
+    if source.text("type").is_none() {
+        return Err(EvalError::other("input attribute 'type' is missing", span));
+    }
+    Ok(ev.heap.string(source.show().as_bytes()))
+}

@@ -1,0 +1,142 @@
+//! The store as an evaluation sees it: what it has put there itself can be read back, although
+//! nothing is written to the disk.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::drv::store_path::{StoreDir, StorePath};
+use crate::eval::Evaluation;
+use crate::eval::io::{EvalIo, FileKind};
+
+/// What stands behind a store path that this evaluation made.
+#[derive(Clone)]
+pub enum Object {
+    /// A text file.
+    Text(Arc<[u8]>),
+    /// A copy of a file or directory.
+    Copy {
+        /// What was copied.
+        source: PathBuf,
+        /// Paths below it that a filter left out.
+        left_out: Rc<HashSet<PathBuf>>,
+    },
+    /// Known by name only, such as a derivation.
+    Named,
+}
+
+struct Entry {
+    object: Object,
+    references: Rc<BTreeSet<StorePath>>,
+}
+
+/// Files and environment, with the store paths made in this evaluation on top.
+pub struct StoreView {
+    below: Rc<dyn EvalIo>,
+    dir: StoreDir,
+    entries: RefCell<HashMap<StorePath, Entry>>,
+}
+
+enum Place {
+    Text(Arc<[u8]>),
+    Disk(PathBuf),
+    Nowhere,
+}
+
+impl StoreView {
+    fn place(&self, path: &Path) -> Place {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let Ok((object, rest)) = self.dir.split(bytes) else { return Place::Disk(path.to_owned()) };
+        let entries = self.entries.borrow();
+        match entries.get(&object).map(|e| &e.object) {
+            None | Some(Object::Named) => Place::Disk(path.to_owned()),
+            Some(Object::Text(text)) if rest.is_empty() => Place::Text(text.clone()),
+            Some(Object::Text(_)) => Place::Nowhere,
+            Some(Object::Copy { source, .. }) if rest.is_empty() => Place::Disk(source.clone()),
+            Some(Object::Copy { source, left_out }) => {
+                let real = source.join(Evaluation::os_path(&rest[1..]));
+                if real.ancestors().any(|a| left_out.contains(a)) {
+                    Place::Nowhere
+                } else {
+                    Place::Disk(real)
+                }
+            }
+        }
+    }
+
+    /// The store objects that an object made in this evaluation refers to.
+    pub fn references(&self, path: &StorePath) -> Option<Rc<BTreeSet<StorePath>>> {
+        self.entries.borrow().get(path).map(|e| e.references.clone())
+    }
+
+    /// Whether this evaluation made an object.
+    pub fn contains(&self, path: &StorePath) -> bool {
+        self.entries.borrow().contains_key(path)
+    }
+}
+
+impl EvalIo for StoreView {
+    fn read_file(&self, path: &Path) -> io::Result<Arc<[u8]>> {
+        match self.place(path) {
+            Place::Text(text) => Ok(text),
+            Place::Disk(real) => self.below.read_file(&real),
+            Place::Nowhere => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn lstat(&self, path: &Path) -> io::Result<Option<FileKind>> {
+        match self.place(path) {
+            Place::Text(_) => Ok(Some(FileKind::Regular { executable: false })),
+            Place::Disk(real) => self.below.lstat(&real),
+            Place::Nowhere => Ok(None),
+        }
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileKind)>> {
+        match self.place(path) {
+            Place::Text(_) => Err(io::ErrorKind::NotADirectory.into()),
+            Place::Disk(real) => {
+                let mut all = self.below.read_dir(&real)?;
+                all.retain(|(name, _)| {
+                    !matches!(self.place(&path.join(Evaluation::os_path(name))), Place::Nowhere)
+                });
+                Ok(all)
+            }
+            Place::Nowhere => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        match self.place(path) {
+            Place::Text(_) => Err(io::ErrorKind::InvalidInput.into()),
+            Place::Disk(real) => self.below.read_link(&real),
+            Place::Nowhere => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn env(&self, name: &str) -> Option<Vec<u8>> {
+        self.below.env(name)
+    }
+}
+
+/// The view of an evaluation; the first call puts it between the evaluation and its files.
+pub fn view(ev: &mut Evaluation<'_>) -> Rc<StoreView> {
+    if let Some(view) = &ev.caches.store.view {
+        return view.clone();
+    }
+    let dir = StoreDir::new(&ev.settings.store_dir);
+    let view = Rc::new(StoreView { below: ev.io.clone(), dir, entries: RefCell::default() });
+    ev.io = view.clone();
+    ev.caches.store.view = Some(view.clone());
+    view
+}
+
+/// Makes an object readable under its store path.
+pub fn register(ev: &mut Evaluation<'_>, path: StorePath, object: Object, references: BTreeSet<StorePath>) {
+    let view = view(ev);
+    let entry = Entry { object, references: Rc::new(references) };
+    view.entries.borrow_mut().insert(path, entry);
+}
