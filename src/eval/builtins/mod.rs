@@ -14,7 +14,7 @@ pub mod context;
 pub mod control;
 pub mod derivation;
 pub mod fetch;
-mod flake_ref;
+pub mod flake_ref;
 pub mod lists;
 pub mod math;
 pub mod paths;
