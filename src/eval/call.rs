@@ -202,7 +202,7 @@ impl<'h> Evaluation<'h> {
                 None if f.default.is_some() => {
                     defaults = true;
                     if f.boxed {
-                        frame.set(f.slot, Value::Ref(self.heap.slot(Value::Null(SpanId::NONE))));
+                        frame.set(f.slot, Value::Ref(self.heap.slot(Value::Blackhole(u32::MAX))));
                     }
                 }
                 None => return Err(missing_argument(code, f.name, attrs, p, span)),

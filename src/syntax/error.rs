@@ -70,7 +70,11 @@ impl ParseError {
     pub fn diagnostic(&self, source: &Arc<Source>) -> Diagnostic {
         let place = |s: Span| Place { source: source.clone(), start: s.start, end: s.end };
         let label = |s: Span, text: &str| Label { place: place(s), text: text.to_owned() };
-        let mut d = Diagnostic::error("NXA000", self.to_string());
+        let code = match self.problem {
+            Problem::DuplicateAttr { .. } | Problem::DuplicateFormal(_) => "NXA010",
+            _ => "NXA000",
+        };
+        let mut d = Diagnostic::error(code, self.to_string());
         d.primary = Some(label(self.span, ""));
         match &self.problem {
             Problem::DuplicateAttr { name, first } => {

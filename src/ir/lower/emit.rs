@@ -40,6 +40,7 @@ pub(super) fn emit<'m>(
         groups: Vec::new(),
         withs: Vec::new(),
         delays: Vec::new(),
+        overrides: Symbol::intern("__overrides"),
     };
     let root = emitter.thunk_code(|e| e.expr(root));
     let Emitter { spans, codes, .. } = emitter;
@@ -84,6 +85,7 @@ pub(super) struct Emitter<'m, 'r> {
     groups: Vec<Group>,
     withs: Vec<BindingId>,
     delays: Vec<Delay<'m>>,
+    pub(super) overrides: Symbol,
 }
 
 pub(super) type ExprRef<'m> = &'m Expr<'m>;

@@ -58,6 +58,12 @@ pub(super) struct Operators {
     pub(super) less_than: Symbol,
     pub(super) find_file: Symbol,
     pub(super) nix_path: Symbol,
+    pub(super) overrides: Symbol,
+}
+
+/// Whether a set is recursive and may replace its own attributes.
+pub(super) fn has_overrides(set: &AttrSet<'_>, overrides: Symbol) -> bool {
+    set.recursive && set.attrs.binary_search_by_key(&overrides, |a| a.name.symbol).is_ok()
 }
 
 impl Operators {
@@ -69,6 +75,7 @@ impl Operators {
             less_than: Symbol::intern("__lessThan"),
             find_file: Symbol::intern("__findFile"),
             nix_path: Symbol::intern("__nixPath"),
+            overrides: Symbol::intern("__overrides"),
         }
     }
 
@@ -218,6 +225,14 @@ impl Resolver<'_> {
         }
     }
 
+    /// A value of a set. Where `__overrides` may replace a sibling, a variable is looked at late.
+    fn value(&mut self, value: &Expr<'_>, late: bool) {
+        match &value.kind {
+            ExprKind::Var(name) if late => self.code(|r| r.variable(*name, value.span)),
+            _ => self.delay(value),
+        }
+    }
+
     /// A variable as a delayed part.
     fn delay_variable(&mut self, name: Symbol, span: Span) {
         match self.lookup(name, span) {
@@ -351,6 +366,7 @@ impl Resolver<'_> {
     /// A set, or a `let` with its body.
     fn set(&mut self, set: &AttrSet<'_>, body: Option<&Expr<'_>>) {
         let mark = self.shadowed.len();
+        let late = has_overrides(set, self.operators.overrides) && body.is_none();
         self.group(|r| {
             for attr in set.attrs {
                 if let AttrValue::Inherit = attr.value {
@@ -367,7 +383,7 @@ impl Resolver<'_> {
             for attr in set.attrs {
                 match attr.value {
                     AttrValue::Inherit => {}
-                    AttrValue::Expr(value) => r.delay(value),
+                    AttrValue::Expr(value) => r.value(value, late),
                     AttrValue::InheritFrom(i) => r.code(|r| r.refer(hidden[i as usize])),
                 }
             }

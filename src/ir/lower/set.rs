@@ -1,10 +1,9 @@
 //! Sets and `let`.
 
 use super::emit::{Emitter, select1};
-use super::resolve::BindingId;
-use crate::base::symbol::Symbol;
+use super::resolve::{BindingId, has_overrides};
 use crate::ir::expr::{AttrsExpr, Captures, Delay, DynamicAttr, Kind, Let, LetBinding, Var};
-use crate::syntax::ast::{Attr, AttrSet, AttrValue, Expr};
+use crate::syntax::ast::{Attr, AttrSet, AttrValue, Expr, ExprKind};
 
 /// `{ }`
 pub(super) fn empty<'m>() -> AttrsExpr<'m> {
@@ -54,10 +53,9 @@ impl<'m> Emitter<'m, '_> {
         self.frame_reset(mark);
         let arena = self.arena;
         let names = &*arena.alloc_slice_fill_iter(set.attrs.iter().map(|a| a.name.symbol));
-        let overrides = match set.recursive && !names.is_empty() {
-            true => names.binary_search(&Symbol::intern("__overrides")).ok().map(|i| i as u32),
-            false => None,
-        };
+        let overrides = has_overrides(set, self.overrides)
+            .then(|| names.binary_search(&self.overrides).ok().map(|i| i as u32))
+            .flatten();
         Kind::Attrs(arena.alloc(AttrsExpr {
             captures,
             hidden: arena.alloc_slice_copy(&parts.hidden),
@@ -128,11 +126,18 @@ impl<'m> Emitter<'m, '_> {
             .collect();
         let hidden = set.inherit_from.iter().map(|subject| self.delay(subject, None)).collect();
         let mut inherited = inherited.into_iter();
+        // Where `__overrides` may replace a sibling, a variable is looked at late.
+        let late = which == Slots::Used && has_overrides(set, self.overrides);
         let mut values = Vec::with_capacity(set.attrs.len());
         for attr in set.attrs {
             let value = match attr.value {
                 AttrValue::Inherit => inherited.next(),
-                AttrValue::Expr(value) => Some(self.delay(value, Some(attr.name.symbol))),
+                AttrValue::Expr(value) => Some(match &value.kind {
+                    ExprKind::Var(name) if late => {
+                        Delay::Thunk(self.thunk_code(|e| e.variable(*name, value.span)))
+                    }
+                    _ => self.delay(value, Some(attr.name.symbol)),
+                }),
                 AttrValue::InheritFrom(i) => Some(self.inherit_from(attr, subjects[i as usize])),
             };
             values.extend(value);
