@@ -266,15 +266,33 @@ impl From<Box<EvalError>> for TargetError {
 fn no_thunks(slot: &Slot<'_>) -> Res<()> {
     let special =
         |set: &Attrs<'_>| ["__toString", "outPath"].into_iter().any(|n| set.get(Symbol::intern(n)).is_some());
-    let mut pending = vec![(settled(slot), SpanId::NONE)];
-    while let Some((value, span)) = pending.pop() {
+    // The way to each value, as the index of the step before and what the step is.
+    let mut steps: Vec<(Option<usize>, String, SpanId)> = Vec::new();
+    let mut pending = vec![(settled(slot), None::<usize>)];
+    while let Some((value, step)) = pending.pop() {
         match value {
             Value::Thunk(..) | Value::Lazy(..) | Value::Failed(_) | Value::Blackhole(_) => {
-                return Err(EvalError::type_error("cannot convert a thunk to JSON", span));
+                let span = step.map_or(SpanId::NONE, |i| steps[i].2);
+                let mut error = EvalError::type_error("cannot convert a thunk to JSON", span);
+                let mut at = step;
+                while let Some((before, text, span)) = at.map(|i| &steps[i]) {
+                    error = error.context(text.clone(), *span);
+                    at = *before;
+                }
+                return Err(error);
             }
-            Value::List(list) => pending.extend(list.items.iter().map(|i| (settled(i), span))),
+            Value::List(list) => {
+                for (i, item) in list.items.iter().enumerate().rev() {
+                    let span = step.map_or(SpanId::NONE, |i| steps[i].2);
+                    steps.push((step, format!("while evaluating list element at index {i}"), span));
+                    pending.push((settled(item), Some(steps.len() - 1)));
+                }
+            }
             Value::Attrs(set) if !special(set) => {
-                pending.extend(set.sorted().into_iter().rev().map(|a| (settled(a.slot), a.span)));
+                for a in set.sorted().into_iter().rev() {
+                    steps.push((step, format!("while evaluating attribute '{}'", a.name.text()), a.span));
+                    pending.push((settled(a.slot), Some(steps.len() - 1)));
+                }
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::base::source::{Place, SpanId};
-use crate::eval::EvalError;
+use crate::eval::{ErrorKind, EvalError};
 
 /// Frames of a trace that are shown without `--show-trace`.
 const SHORT_TRACE: usize = 3;
@@ -24,7 +24,9 @@ pub(super) fn plain(error: &EvalError, show_trace: bool) -> String {
         text.push_str("\nerror: ");
     }
     message(&mut text, &error.text());
-    if let Some(place) = error.span.resolve() {
+    // What `throw` and `abort` raise has no place of its own in Nix; the frame of the call tells it.
+    let placeless = traced && matches!(error.kind, ErrorKind::Throw | ErrorKind::Abort);
+    if let Some(place) = error.span.resolve().filter(|_| !placeless) {
         place_lines(&mut text, "", &place);
     }
     if let Some(names) = one_of(&error.suggestions) {
@@ -118,7 +120,7 @@ fn place_lines(out: &mut String, indent: &str, place: &Place) {
     let last = place.source.line_col(place.source.text().len() as u32).0;
     let mut show = |n: u32| {
         let code = String::from_utf8_lossy(place.source.line(n)).into_owned();
-        line(out, &format!("{indent} {n:5}| {}", code.trim_end_matches('\r')));
+        line(out, &format!(" {n:5}| {}", code.trim_end_matches('\r')));
     };
     if number > 1 {
         show(number - 1);
@@ -127,21 +129,48 @@ fn place_lines(out: &mut String, indent: &str, place: &Place) {
     let pad = " ".repeat(column as usize);
     let mut after = String::new();
     // Writing to a string cannot fail.
-    let _ = writeln!(after, "{indent}      |{pad}^");
+    let _ = writeln!(after, "      |{pad}^");
     let next = number + 1;
     let ends_with_newline = place.source.text().last() == Some(&b'\n');
     if next < last || (next == last && !ends_with_newline) {
         let code = String::from_utf8_lossy(place.source.line(next)).into_owned();
-        let _ = writeln!(after, "{indent} {next:5}| {}", code.trim_end_matches('\r'));
+        let _ = writeln!(after, " {next:5}| {}", code.trim_end_matches('\r'));
     }
     out.push_str(&after);
 }
 
 /// `a`, `one of a or b`, `one of a, b or c`.
-pub(super) fn one_of(names: &[String]) -> Option<String> {
+fn one_of(names: &[String]) -> Option<String> {
     match names {
         [] => None,
         [one] => Some(one.clone()),
         [first @ .., last] => Some(format!("one of {} or {last}", first.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::source::{Source, SourceName, register};
+
+    #[test]
+    fn traces_are_laid_out_as_nix_does() {
+        let source = Source::new(SourceName::String, b"throw \"x\"\n+ 1\n".to_vec());
+        let spans = register(source, vec![(0, 9)]);
+        let error = EvalError::new(ErrorKind::Throw, "x\ny", spans.id(0))
+            .context("while calling the 'throw' builtin", spans.id(0))
+            .context("while calling 'f'", spans.id(0));
+        let expected = "error:\n       … while calling the 'throw' builtin\n         at «string»:1:1:\n            \
+            1| throw \"x\"\n             | ^\n            2| + 1\n\n       error: x\n       y";
+        assert_eq!(plain(&error, false), expected);
+        assert!(plain(&error, true).contains("while calling 'f'"));
+    }
+
+    #[test]
+    fn suggestions_are_joined() {
+        let names: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
+        assert_eq!(one_of(&names).as_deref(), Some("one of a, b or c"));
+        assert_eq!(one_of(&names[..1]).as_deref(), Some("a"));
+        assert_eq!(one_of(&[]), None);
     }
 }

@@ -1,0 +1,72 @@
+//! The examples of the explanations are true: the bad ones raise their code, the good ones pass.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use nixactions::diag::codes::{CODES, Code};
+use nixactions::diag::{Diagnostic, Severity};
+use nixactions::eval::io::System;
+use nixactions::eval::{Limits, Settings};
+use nixactions::workflow::load::{Request, load};
+
+fn findings(text: &str) -> Vec<Diagnostic> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ci.nix");
+    std::fs::write(&file, text).expect("a file");
+    let settings = Settings {
+        system: "x86_64-linux".into(),
+        store_dir: "/nix/store".into(),
+        search_path: Vec::new(),
+        features: Vec::new(),
+        pure_eval: false,
+        trace_verbose: false,
+        abort_on_warn: false,
+        home: None,
+        now: 0,
+        limits: Limits::default(),
+    };
+    let request = Request {
+        file,
+        name: None,
+        all: false,
+        project_dir: dir.path().to_owned(),
+        current_dir: PathBuf::from("/"),
+        pkgs: None,
+        inputs: Vec::new(),
+        args: Vec::new(),
+        settings,
+    };
+    load(&request, || Rc::new(System)).findings().cloned().collect()
+}
+
+fn shown(found: &[Diagnostic]) -> String {
+    found.iter().map(|d| format!("\n    {}: {}", d.code, d.message)).collect()
+}
+
+fn faults(code: &Code) -> Vec<String> {
+    let mut faults = Vec::new();
+    let [bad, good] = code.examples()[..] else { return vec![format!("{}: not two examples", code.code)] };
+    let found = findings(bad);
+    if !found.iter().any(|d| d.code == code.code) {
+        faults.push(format!("{}: the bad example does not raise it:{}", code.code, shown(&found)));
+    }
+    if found.iter().filter(|d| d.severity == Severity::Error && d.code != code.code).count() > 0 {
+        faults.push(format!("{}: the bad example raises other errors:{}", code.code, shown(&found)));
+    }
+    for d in found.iter().filter(|d| d.code == code.code) {
+        if d.primary.is_none() && code.code != "NXA023" {
+            faults.push(format!("{}: raised without a place: {}", code.code, d.message));
+        }
+    }
+    let found = findings(good);
+    if found.iter().any(|d| d.severity > Severity::Hint || d.code == code.code) {
+        faults.push(format!("{}: the good example has findings:{}", code.code, shown(&found)));
+    }
+    faults
+}
+
+#[test]
+fn examples_are_true() {
+    let faults: Vec<String> = CODES.iter().flat_map(faults).collect();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
