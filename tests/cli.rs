@@ -58,9 +58,9 @@ fn wrong_usage_exits_with_2_but_eval_and_parse_with_1() {
         (&["parse", "nowhere.nix"], 1),
         (&["eval", "nowhere.nix"], 1),
     ] {
-        let (code, _, err) = run(args);
+        let (code, out, err) = run(args);
         assert_eq!(code, expected, "{args:?}: {err}");
-        assert!(!err.is_empty(), "{args:?} says nothing");
+        assert!(!out.is_empty() || !err.is_empty(), "{args:?} says nothing");
     }
 }
 
