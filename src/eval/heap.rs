@@ -171,6 +171,11 @@ impl Heap {
         self.attrs(Attrs::flat(names, spans, values, SpanId::NONE))
     }
 
+    /// A string on the heap.
+    pub fn keep_str<'h>(&'h self, s: Str<'h>) -> &'h Str<'h> {
+        self.bump.alloc(s)
+    }
+
     /// A set on the heap.
     pub fn keep_attrs<'h>(&'h self, a: Attrs<'h>) -> &'h Attrs<'h> {
         self.bump.alloc(a)

@@ -21,6 +21,7 @@ pub mod paths;
 mod sort;
 pub mod store;
 pub mod store_view;
+pub mod strings;
 mod structured;
 pub mod types;
 
@@ -73,6 +74,7 @@ const TABLES: &[&[Builtin]] = &[
     math::TABLE,
     paths::TABLE,
     store::TABLE,
+    strings::TABLE,
     types::TABLE,
 ];
 
