@@ -276,16 +276,13 @@ pub fn fixed_float(x: f64) -> String {
     format!("{x:.6}")
 }
 
-/// A context element as messages show it: by the base name of its store path.
+/// A context element as messages show it.
 pub fn show_context(c: &ContextElem) -> String {
-    let base = |p: &[u8]| {
-        let start = memchr::memrchr(b'/', p).map_or(0, |i| i + 1);
-        String::from_utf8_lossy(&p[start..]).into_owned()
-    };
+    let lossy = String::from_utf8_lossy;
     match c {
-        ContextElem::Opaque(p) => base(p),
-        ContextElem::DrvDeep(p) => format!("={}", base(p)),
-        ContextElem::Built(p, o) => format!("!{}!{}", String::from_utf8_lossy(o), base(p)),
+        ContextElem::Opaque(p) => lossy(p).into_owned(),
+        ContextElem::DrvDeep(p) => format!("{} (deep)", lossy(p)),
+        ContextElem::Built(p, o) => format!("{}^{}", lossy(p), lossy(o)),
     }
 }
 

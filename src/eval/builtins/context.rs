@@ -8,7 +8,7 @@ use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::drv::placeholder;
 use crate::eval::Evaluation;
-use crate::eval::coerce::{Coerce, StringBuilder};
+use crate::eval::coerce::{Coerce, StringBuilder, attr_text};
 use crate::eval::error::EvalError;
 use crate::eval::value::{Attr, Res, Slot, Value};
 use crate::ir::text::{ContextElem, Str};
@@ -162,7 +162,7 @@ fn append_context<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) 
 fn append_one<'h>(ev: &mut Evaluation<'h>, attr: Attr<'h>, out: &mut StringBuilder<'h>) -> Res<()> {
     let name = attr.name.name();
     if store_dir(ev).parse(name).is_err() {
-        let text = format!("context key '{}' is not a store path", lossy(name));
+        let text = format!("context key '{}' is not a store path", attr_text(attr.name));
         return Err(EvalError::other(text, attr.span));
     }
     let is_drv = name.ends_with(b".drv");
@@ -181,7 +181,7 @@ fn append_one<'h>(ev: &mut Evaluation<'h>, attr: Attr<'h>, out: &mut StringBuild
             if !is_drv {
                 let text = format!(
                     "tried to add all-outputs context of {}, which is not a derivation, to a string",
-                    lossy(name)
+                    attr_text(attr.name)
                 );
                 return Err(EvalError::other(text, attr.span));
             }
@@ -194,7 +194,7 @@ fn append_one<'h>(ev: &mut Evaluation<'h>, attr: Attr<'h>, out: &mut StringBuild
         if !list.items.is_empty() && !is_drv {
             let text = format!(
                 "tried to add derivation output context of {}, which is not a derivation, to a string",
-                lossy(name)
+                attr_text(attr.name)
             );
             return Err(EvalError::other(text, attr.span));
         }

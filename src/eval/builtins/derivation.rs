@@ -488,3 +488,80 @@ fn json_object(members: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
     out.push(b'}');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::eval::io::System;
+    use crate::eval::{Limits, Settings, on_big_stack};
+
+    fn settings() -> Settings {
+        Settings {
+            system: "x86_64-linux".into(),
+            store_dir: "/nix/store".into(),
+            search_path: Vec::new(),
+            features: Vec::new(),
+            pure_eval: false,
+            trace_verbose: false,
+            abort_on_warn: false,
+            home: None,
+            now: 0,
+            limits: Limits::default(),
+        }
+    }
+
+    fn eval(text: &str) -> String {
+        on_big_stack(|| {
+            let heap = Heap::new();
+            let mut ev = Evaluation::new(&heap, settings(), Rc::new(System)).unwrap();
+            let result = ev
+                .eval_text(SourceName::String, text.as_bytes(), Path::new("/"))
+                .and_then(|v| ev.force_str(&Slot::new(v), SpanId::NONE));
+            match result {
+                Ok(s) => lossy(s.bytes).into_owned(),
+                Err(e) => e.text().into_owned(),
+            }
+        })
+    }
+
+    fn assert_drv(attributes: &str, path: &str) {
+        let text = format!("(derivation {{ system = \"s\"; builder = \"b\"; {attributes} }}).drvPath");
+        assert_eq!(eval(&text), path);
+    }
+
+    #[test]
+    fn paths() {
+        assert_drv(r#"name = "a";"#, "/nix/store/pn5w9v350w6b152fg17i8iinyi3g0di4-a.drv");
+        assert_drv(
+            r#"name = "f"; outputHash = "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="; outputHashAlgo = "sha256"; outputHashMode = "recursive";"#,
+            "/nix/store/3b6myba28hk2vcyc00cjfnb639ibq5hm-f.drv",
+        );
+        assert_drv(
+            r#"name = "s"; __structuredAttrs = true; outputs = [ "out" "bin" ]; a = { b = [ 1 2.5 null true "x\n" 1.0e-7 ]; };"#,
+            "/nix/store/smf8qgavjbwb9b9dlbq795ivyy6kkqxw-s.drv",
+        );
+        assert_drv(
+            r#"name = "i"; __ignoreNulls = true; x = null; l = [ 1 [ ] 2 "z" ]; args = [ "-c" 1 null [ "x" true ] ];"#,
+            "/nix/store/njwxs99qhh9aiqkq84509gcx3ypbap0g-i.drv",
+        );
+        assert_drv(
+            r#"name = "u"; x = derivation { name = "d"; system = "s"; builder = "b"; };"#,
+            "/nix/store/9kmpf2j10a7x1val4rmdmq0nyhdcch3k-u.drv",
+        );
+    }
+
+    #[test]
+    fn messages() {
+        for (attributes, message) in [
+            ("name = \"a\"; system = \"s\";", "required attribute 'builder' missing"),
+            ("name = \"a\"; builder = \"s\";", "required attribute 'system' missing"),
+            ("builder = \"s\";", "attribute 'name' missing"),
+            ("name = \"a\"; outputs = [ ];", "derivation cannot have an empty set of outputs"),
+            ("name = \"a\"; outputs = [ \"x\" \"x\" ];", "duplicate derivation output 'x'"),
+        ] {
+            assert_eq!(eval(&format!("(derivationStrict {{ {attributes} }}).drvPath")), message);
+        }
+    }
+}

@@ -309,10 +309,7 @@ fn hash_file<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
     let name = ev
         .force_str_no_context(&args[0], span)
         .map_err(|e| e.context("while evaluating the first argument passed to builtins.hashFile", span))?;
-    let Some(algo) = Algo::from_name(name.bytes) else {
-        let text = format!("unknown hash algorithm '{}'", String::from_utf8_lossy(name.bytes));
-        return Err(EvalError::other(text, span));
-    };
+    let algo = Algo::parse(name.bytes).map_err(|e| wrap(e, span))?;
     let path = real_path(ev, &args[1], span)?;
     let real = resolve_links(ev, &path, true, span)?;
     let bytes = ev.io.read_file(&real).map_err(|e| file_error("opening file", &real, &e, span))?;

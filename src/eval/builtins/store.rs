@@ -16,7 +16,7 @@ use crate::drv::modulo::ModuloCache;
 use crate::drv::nar::{self, FileTree, Node};
 use crate::drv::store_path::{References, StoreDir, StorePath};
 use crate::eval::Evaluation;
-use crate::eval::coerce::{StringBuilder, show_context};
+use crate::eval::coerce::StringBuilder;
 use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::io::FileKind;
 use crate::eval::value::{Res, Slot, Value};
@@ -297,6 +297,16 @@ pub fn store_string<'h>(
     out.finish(ev, span)
 }
 
+/// A context element in the form that Nix encodes it in, which this one message shows.
+fn encoded(c: &ContextElem) -> String {
+    let base = |p: &[u8]| String::from_utf8_lossy(base_name(p)).into_owned();
+    match c {
+        ContextElem::Opaque(p) => base(p),
+        ContextElem::DrvDeep(p) => format!("={}", base(p)),
+        ContextElem::Built(p, o) => format!("!{}!{}", String::from_utf8_lossy(o), base(p)),
+    }
+}
+
 fn to_file<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let name = ev
         .force_str_no_context(&args[0], span)
@@ -311,7 +321,7 @@ fn to_file<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<
             let message = format!(
                 "files created by builtins.toFile may not reference derivations, but {} references {}",
                 String::from_utf8_lossy(name.bytes),
-                show_context(c)
+                encoded(c)
             );
             return Err(EvalError::other(message, span));
         };
