@@ -209,6 +209,13 @@ fn every_code_that_is_raised_is_in_the_table() {
             }
         }
     }
+    let all: String = files("src", ".rs").iter().map(|f| f.without_tests().to_owned()).collect();
+    for code in CODES {
+        // Once in the table, and where it is raised.
+        if all.matches(&format!("\"{}\"", code.code)).count() < 2 {
+            faults.push(format!("{} is never raised", code.code));
+        }
+    }
     for page in files("src/diag/explain", ".md") {
         let name = page.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".md");
         if !known.contains(name) {

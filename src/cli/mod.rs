@@ -52,8 +52,16 @@ fn usage(e: &clap::Error) -> i32 {
     match e.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
         _ => {
-            let like_nix = std::env::args_os().skip(1).find(|a| !a.as_encoded_bytes().starts_with(b"-"));
-            if like_nix.is_some_and(|a| a == "eval" || a == "parse") { 1 } else { 2 }
+            let mut args = std::env::args_os().skip(1);
+            // The first word that is no option is the command; `--color` takes the word after it.
+            let command = loop {
+                match args.next() {
+                    Some(a) if a == "--color" => drop(args.next()),
+                    Some(a) if a.as_encoded_bytes().starts_with(b"-") => {}
+                    other => break other,
+                }
+            };
+            if command.is_some_and(|a| a == "eval" || a == "parse") { 1 } else { 2 }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Owns: executors.
-//! May import: base diag workflow store engine.
+//! May import: base diag workflow engine.
 
 pub mod local;
 pub mod registry;
