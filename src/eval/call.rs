@@ -230,6 +230,8 @@ impl<'h> Evaluation<'h> {
     fn not_callable(&mut self, f: Value<'h>, span: SpanId) -> Box<EvalError> {
         let mut text = b"attempt to call something which is not a function but ".to_vec();
         text.extend_from_slice(&self.describe(f));
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(&self.preview(f));
         EvalError::type_error(text, span)
     }
 

@@ -160,6 +160,24 @@ impl<'h> Evaluation<'h> {
         }
     }
 
+    /// `a + …` where `a` must be converted: that happens, or fails, before the right side is looked at, and
+    /// paths are not copied to the store.
+    #[cold]
+    pub(super) fn add_to_coerced(
+        &mut self,
+        a: Value<'h>,
+        (l, r): (&'h Expr<'h>, &'h Expr<'h>),
+        span: SpanId,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Value<'h>> {
+        let mut out = StringBuilder::default();
+        self.coerce(a, Coerce::Strict, false, &mut out, l.span)?;
+        let b = self.eval(r, frame, env)?;
+        self.coerce(b, Coerce::Strict, false, &mut out, r.span)?;
+        Ok(out.finish(self, span))
+    }
+
     fn path_of(&mut self, parts: &[&[u8]], context: &[&ContextElem], span: SpanId) -> Res<Value<'h>> {
         if !context.is_empty() {
             return Err(EvalError::other(

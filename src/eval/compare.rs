@@ -99,10 +99,16 @@ impl<'h> Evaluation<'h> {
                 text.extend_from_slice(&self.describe(a));
                 text.extend_from_slice(b" with ");
                 text.extend_from_slice(&self.describe(b));
-                text.extend_from_slice(b"; values are ");
+                let alike = std::mem::discriminant(&a) == std::mem::discriminant(&b);
+                text.extend_from_slice(if alike {
+                    b"; values of that type are incomparable (values are "
+                } else {
+                    b"; values are "
+                });
                 text.extend_from_slice(&self.preview(a));
                 text.extend_from_slice(b" and ");
                 text.extend_from_slice(&self.preview(b));
+                text.extend_from_slice(if alike { b")" } else { b"" });
                 return Err(EvalError::type_error(text, span));
             }
         })

@@ -205,7 +205,7 @@ impl<'h> Evaluation<'h> {
                 let text = format!(
                     "the string '{}' is not allowed to refer to a store path (such as '{}')",
                     String::from_utf8_lossy(s.bytes),
-                    super::coerce::show_context(c)
+                    c.encoded()
                 );
                 Err(EvalError::other(text, span))
             }

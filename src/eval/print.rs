@@ -21,6 +21,8 @@ impl<'h> Evaluation<'h> {
 
     fn preview_into(&self, v: Value<'h>, depth: usize, items: &mut usize, out: &mut Vec<u8>) {
         match settled(v) {
+            // C++ Nix makes a thunk of a function inside a list or set and shows it as one.
+            Value::Lambda(..) if depth > 0 => out.extend_from_slice("«thunk»".as_bytes()),
             Value::Str(s) if s.bytes.len() > PREVIEW_STRING => {
                 quote(&s.bytes[..PREVIEW_STRING], out);
                 out.extend_from_slice(

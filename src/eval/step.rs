@@ -428,6 +428,11 @@ impl<'h> Evaluation<'h> {
             }
             _ => {
                 let a = self.eval(l, frame, env)?;
+                if op == BinOp::Add
+                    && !matches!(a, Value::Int(..) | Value::Float(..) | Value::Str(_) | Value::Path(_))
+                {
+                    return self.add_to_coerced(a, (l, r), span, frame, env);
+                }
                 let b = self.eval(r, frame, env)?;
                 match (op, a, b) {
                     (BinOp::Add, Value::Int(_, x), Value::Int(_, y)) if x.checked_add(y).is_some() => {
@@ -486,7 +491,17 @@ impl<'h> Evaluation<'h> {
                 })
             }
             _ => {
-                let (x, y) = (self.number(a, span)?, self.number(b, span)?);
+                // Which operand is complained of, and as what, is Nix's order of checks.
+                let float = matches!(a, Value::Float(..)) || matches!(b, Value::Float(..));
+                if op == Arith::Div {
+                    match b {
+                        Value::Int(_, 0) => return Err(EvalError::other("division by zero", span)),
+                        Value::Int(..) | Value::Float(..) => {}
+                        b => return Err(self.expected("a float", b, span)),
+                    }
+                }
+                let wanted = if float { "a float" } else { "an integer" };
+                let (x, y) = (self.number(a, wanted, span)?, self.number(b, wanted, span)?);
                 let r = match op {
                     Arith::Add => x + y,
                     Arith::Sub => x - y,
@@ -499,11 +514,11 @@ impl<'h> Evaluation<'h> {
         }
     }
 
-    fn number(&mut self, v: Value<'h>, span: SpanId) -> Res<f64> {
+    fn number(&mut self, v: Value<'h>, wanted: &str, span: SpanId) -> Res<f64> {
         match v {
             Value::Int(_, n) => Ok(n as f64),
             Value::Float(_, x) => Ok(x),
-            v => Err(self.expected("an integer", v, span)),
+            v => Err(self.expected(wanted, v, span)),
         }
     }
 }

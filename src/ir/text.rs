@@ -16,6 +16,18 @@ pub enum ContextElem {
     Built(Box<[u8]>, Box<[u8]>),
 }
 
+impl ContextElem {
+    /// As messages write it in full: the store path, with `^` and the outputs meant.
+    pub fn encoded(&self) -> String {
+        let text = String::from_utf8_lossy;
+        match self {
+            ContextElem::Opaque(p) => text(p).into_owned(),
+            ContextElem::DrvDeep(p) => format!("{}^*", text(p)),
+            ContextElem::Built(p, output) => format!("{}^{}", text(p), text(output)),
+        }
+    }
+}
+
 /// A Nix string: bytes, context, and where its literal stands.
 pub struct Str<'a> {
     /// The bytes; any bytes, though never NUL.

@@ -39,14 +39,14 @@ pub const TABLE: &[Builtin] = &[
 
 fn abort<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let v = ev.force(&args[0])?;
-    let s = ev.coerce_to_str(v, Coerce::Strict, false, span)?;
+    let s = ev.coerce_to_str(v, Coerce::Strict, true, span)?;
     let text = [b"evaluation aborted with the following error message: '", s.bytes, b"'"].concat();
     Err(EvalError::new(ErrorKind::Abort, text, span))
 }
 
 fn throw<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let v = ev.force(&args[0])?;
-    let s = ev.coerce_to_str(v, Coerce::Strict, false, span)?;
+    let s = ev.coerce_to_str(v, Coerce::Strict, true, span)?;
     Err(EvalError::new(ErrorKind::Throw, s.bytes, span))
 }
 

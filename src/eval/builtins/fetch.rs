@@ -313,10 +313,10 @@ fn refuse_repository<'h>(
 }
 
 fn get_flake<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    need(ev, "flakes", span)?;
     let s = ev
         .force_str_no_context(&args[0], span)
         .map_err(|e| e.context("while evaluating the argument passed to builtins.getFlake", span))?;
+    need(ev, "flakes", span)?;
     let source = flake_ref::parse(&lossy(s.bytes)).map_err(|e| wrap(e, span))?;
     let tree = local_tree(ev, &source, span)?;
     let Value::Attrs(tree) = tree else { return Ok(tree) };
@@ -376,11 +376,11 @@ fn flake_value<'h>(ev: &mut Evaluation<'h>, _: u32, tree: Value<'h>, outputs: Va
 }
 
 fn parse_flake_ref<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    need(ev, "flakes", span)?;
     let s = ev
         .force_str_no_context(&args[0], span)
         .map_err(|e| e.context("while evaluating the argument passed to builtins.parseFlakeRef", span))?;
     let parsed = flake_ref::parse(&lossy(s.bytes)).map_err(|e| wrap(e, span))?;
+    need_for_scheme(ev, parsed.text("type"), span)?;
     let heap = ev.heap;
     let attr = |(name, field): (&String, &Field)| {
         let value = match field {
@@ -394,12 +394,23 @@ fn parse_flake_ref<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId)
 }
 
 fn flake_ref_to_string<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    need(ev, "flakes", span)?;
     ev.force_attrs(&args[0], span)
         .map_err(|e| e.context("while evaluating the argument passed to builtins.flakeRefToString", span))?;
     let source = source_ref(ev, &args[0], None, span)?;
     if source.text("type").is_none() {
-        return Err(EvalError::other("input attribute 'type' is missing", span));
+        return Err(EvalError::other(
+            "'type' attribute to specify input scheme is required but not provided",
+            span,
+        ));
     }
+    need_for_scheme(ev, source.text("type"), span)?;
     Ok(ev.heap.string(source.show().as_bytes()))
+}
+
+/// Schemes that exist only with flakes.
+fn need_for_scheme(ev: &Evaluation<'_>, scheme: Option<&str>, span: SpanId) -> Res<()> {
+    match scheme {
+        Some("github" | "gitlab" | "sourcehut" | "indirect" | "path") => need(ev, "flakes", span),
+        _ => Ok(()),
+    }
 }

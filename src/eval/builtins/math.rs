@@ -87,13 +87,21 @@ fn rounded<'h>(
     let v = ev.force(&args[0])?;
     let x = match v {
         Value::Int(_, n) => {
-            if (n as f64) as i64 != n {
-                let text = format!(
-                    "Due to a bug (see https://github.com/NixOS/nix/issues/12899) the NixInt argument {n} caused undefined behavior in previous Nix versions.\n\tFuture Nix versions might implement the correct behavior."
-                );
-                return Err(EvalError::other(text, span));
-            }
-            n as f64
+            let rounded = n as f64;
+            let consequence = if rounded >= 2f64.powi(63) {
+                format!("the NixInt argument {n} caused undefined behavior in previous Nix versions.")
+            } else if rounded as i64 != n {
+                format!(
+                    "a loss of precision occurred in previous Nix versions because the NixInt argument {n} was rounded to {}.",
+                    rounded as i64
+                )
+            } else {
+                return Ok(Value::Int(SpanId::NONE, n));
+            };
+            let text = format!(
+                "Due to a bug (see https://github.com/NixOS/nix/issues/12899) {consequence}\n\tFuture Nix versions might implement the correct behavior."
+            );
+            return Err(EvalError::other(text, span));
         }
         Value::Float(_, x) => x,
         v => return Err(ev.expected("a float", v, span)),
