@@ -18,6 +18,7 @@ pub mod flake_ref;
 pub mod lists;
 pub mod math;
 pub mod paths;
+pub mod regex;
 mod sort;
 pub mod store;
 pub mod store_view;
@@ -61,6 +62,8 @@ impl Builtin {
 pub struct Caches<'h> {
     /// What was copied to the store, and the derivations made.
     pub store: store::StoreCache<'h>,
+    /// Compiled regular expressions.
+    pub regexes: regex::Compiled,
 }
 
 /// All families.
@@ -73,6 +76,7 @@ const TABLES: &[&[Builtin]] = &[
     lists::TABLE,
     math::TABLE,
     paths::TABLE,
+    regex::TABLE,
     store::TABLE,
     strings::TABLE,
     types::TABLE,
