@@ -5,6 +5,7 @@ pub mod builtins;
 pub mod error;
 pub mod heap;
 pub mod io;
+pub mod regex;
 pub mod value;
 
 pub mod attrs;

@@ -140,7 +140,22 @@ mod tests {
 
     #[test]
     fn rejects_what_nix_rejects() {
-        for bad in ["\\d", "a{", "a{,3}", "a{2,1}", "*a", "(*a)", "a|*b", "(", "a)", "[a", "(?:a)", "[z-a]", "[[:foo:]]", "\\"] {
+        for bad in [
+            "\\d",
+            "a{",
+            "a{,3}",
+            "a{2,1}",
+            "*a",
+            "(*a)",
+            "a|*b",
+            "(",
+            "a)",
+            "[a",
+            "(?:a)",
+            "[z-a]",
+            "[[:foo:]]",
+            "\\",
+        ] {
             assert!(Regex::new(bad.as_bytes()).is_err(), "{bad}");
         }
         for good in ["a**", "a||b", "()", "(|a)", "[]a]", "[^]a]", "\\.", "a{2}", "a{2,}", "[\\.]", "[a-]"] {

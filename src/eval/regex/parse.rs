@@ -179,7 +179,8 @@ impl Parser<'_> {
             }
             first = false;
             let Some(low) = self.bracket_item(&mut set)? else { continue };
-            let is_range = self.peek() == Some(b'-') && self.text.get(self.at + 1).is_some_and(|&b| b != b']');
+            let is_range =
+                self.peek() == Some(b'-') && self.text.get(self.at + 1).is_some_and(|&b| b != b']');
             if !is_range {
                 set.add(low);
                 continue;

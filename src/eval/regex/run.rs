@@ -54,7 +54,8 @@ pub(super) fn run(re: &Regex, text: &[u8], start: usize, whole: bool) -> Option<
                 Inst::End if at == text.len() => pc += 1,
                 Inst::Start | Inst::End => break,
                 Inst::Accept => {
-                    let better = if whole { at == text.len() } else { best.as_ref().is_none_or(|b| at > b.0) };
+                    let better =
+                        if whole { at == text.len() } else { best.as_ref().is_none_or(|b| at > b.0) };
                     if better {
                         best = Some((at, slots.clone()));
                         if at == text.len() {
