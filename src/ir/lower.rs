@@ -1,7 +1,7 @@
 //! Lowering: from the syntax tree to the intermediate representation.
 //!
-//! Two walks in the same order. The first ([`resolve`]) looks names up, finds undefined variables
-//! and learns which constructs need an environment block of their own; the second ([`emit`])
+//! Two walks in the same order. The first (`resolve`) looks names up, finds undefined variables
+//! and learns which constructs need an environment block of their own; the second (`emit`)
 //! writes the tree, and takes from the first what each name stands for, in order.
 
 mod emit;
