@@ -72,9 +72,12 @@ struct Report {
     labels: Vec<LabeledSpan>,
 }
 
+/// A label, and whether it is the primary one.
+type Marked<'a> = (&'a Label, bool);
+
 /// The excerpts of a finding, the primary one first; the help stands below the last.
 fn reports(d: &Diagnostic, style: &Style) -> Vec<Report> {
-    let mut files: Vec<(Arc<Source>, Vec<(&Label, bool)>)> = Vec::new();
+    let mut files: Vec<(Arc<Source>, Vec<Marked<'_>>)> = Vec::new();
     let labels = d.primary.iter().map(|l| (l, true)).chain(d.secondary.iter().map(|l| (l, false)));
     for (label, primary) in labels {
         let source = &label.place.source;
@@ -121,7 +124,7 @@ fn help(d: &Diagnostic) -> Option<String> {
 }
 
 /// Fills in the text of one file and the labels in it.
-fn excerpt(report: &mut Report, labels: &[(&Label, bool)], style: &Style) {
+fn excerpt(report: &mut Report, labels: &[Marked<'_>], style: &Style) {
     let Some(&(first, _)) = labels.first() else { return };
     let (text, offset_of) = utf8(&first.place);
     for &(label, primary) in labels {
