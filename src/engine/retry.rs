@@ -13,7 +13,7 @@ pub fn wants_another(retry: Option<&Retry>, attempt: u32, end: &StepEnd) -> bool
     }
     match end {
         StepEnd::Exit { code: 0 } | StepEnd::Cancelled => false,
-        _ if retry.on_codes.is_empty() && !retry.on_timeout => true,
+        _ if retry.on_codes.is_empty() => true,
         StepEnd::Timeout => retry.on_timeout || retry.on_codes.contains(&124),
         other => retry.on_codes.contains(&other.code()),
     }
@@ -76,7 +76,7 @@ mod tests {
         let some = Retry { on_codes: vec![7], ..any.clone() };
         assert!(wants_another(Some(&some), 1, &exit(7)) && !wants_another(Some(&some), 1, &exit(1)));
         assert!(!wants_another(Some(&some), 1, &StepEnd::Timeout));
-        let timeout = Retry { on_timeout: true, ..any };
+        let timeout = Retry { on_codes: vec![124], on_timeout: true, ..any };
         assert!(wants_another(Some(&timeout), 1, &StepEnd::Timeout));
         assert!(!wants_another(Some(&timeout), 1, &exit(1)));
     }
