@@ -20,7 +20,6 @@ mod plan;
 pub mod render;
 mod run;
 mod target;
-mod xml;
 
 use std::process::ExitCode;
 

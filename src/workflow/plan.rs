@@ -185,10 +185,10 @@ pub struct Retry {
     /// Random share of the delay, 0 to 1.
     #[serde(default)]
     pub jitter: f64,
-    /// Exit codes to retry on; empty: any failure.
+    /// Exit codes to retry on; empty, with `on_timeout` unset: any failure.
     #[serde(default)]
     pub on_codes: Vec<i32>,
-    /// Whether a timeout is retried (also when `on_codes` is not empty).
+    /// Whether a timeout is retried.
     #[serde(default)]
     pub on_timeout: bool,
 }

@@ -31,9 +31,9 @@ impl RetryRule {
             return None;
         }
         let ms = |d: Option<Duration>, default| d.map_or(default, |d| d.as_millis() as u64);
-        // The plan takes no codes for "any failure", so that a timeout alone is its exit code.
+        // In the plan no codes and no timeout mean any failure.
         let (on_codes, on_timeout) = match &self.on {
-            None => (Vec::new(), true),
+            None => (Vec::new(), false),
             Some((codes, true)) if codes.is_empty() => (vec![TIMEOUT_CODE], true),
             Some((codes, timeout)) => (codes.clone(), *timeout || codes.is_empty()),
         };
@@ -122,7 +122,7 @@ mod tests {
         let Setting::Set(r) = merge(&workflow, &step) else { panic!() };
         let r = r.complete().unwrap();
         assert_eq!((r.max_attempts, r.backoff, r.min_time_ms), (3, Backoff::Linear, 2000));
-        assert!(r.on_timeout && r.on_codes.is_empty());
+        assert!(!r.on_timeout && r.on_codes.is_empty());
         assert_eq!(merge(&workflow, &Setting::Off), Setting::Off);
         assert_eq!(merge(&workflow, &Setting::Inherit), workflow);
     }

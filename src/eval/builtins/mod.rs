@@ -15,6 +15,8 @@ pub mod control;
 pub mod derivation;
 pub mod fetch;
 pub mod flake_ref;
+pub mod hash;
+pub mod json;
 pub mod lists;
 pub mod math;
 pub mod paths;
@@ -24,7 +26,10 @@ pub mod store;
 pub mod store_view;
 pub mod strings;
 mod structured;
+pub mod toml;
 pub mod types;
+pub mod versions;
+pub mod xml;
 
 /// The Rust function of a builtin: its arguments, forced in place as it needs them, and the place
 /// of the call.
@@ -79,7 +84,12 @@ const TABLES: &[&[Builtin]] = &[
     regex::TABLE,
     store::TABLE,
     strings::TABLE,
+    hash::TABLE,
+    json::TABLE,
+    toml::TABLE,
     types::TABLE,
+    versions::TABLE,
+    xml::TABLE,
 ];
 
 /// Names that are global without the `__` prefix.

@@ -1,21 +1,26 @@
-//! Values as the XML of `nix-instantiate --eval --xml`.
+//! Values as XML: `builtins.toXML`, and `nix-instantiate --eval --xml`.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use super::Builtin;
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::eval::value::Attrs;
 use crate::eval::{Evaluation, Res, Slot, Value};
 
+/// The builtins of this family.
+pub const TABLE: &[Builtin] = &[Builtin::new("toXML", 1, to_xml, "A value as XML text.")];
+
+fn to_xml<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], _: SpanId) -> Res<Value<'h>> {
+    let value = ev.share(&args[0]);
+    let text = document(ev, value, true, false)?;
+    Ok(ev.heap.string(text.as_bytes()))
+}
+
 /// The document for a value. `strict` forces what it holds; `location` adds where attributes and
 /// functions were written.
-pub(super) fn document<'h>(
-    ev: &mut Evaluation<'h>,
-    value: Value<'h>,
-    strict: bool,
-    location: bool,
-) -> Res<String> {
+pub fn document<'h>(ev: &mut Evaluation<'h>, value: Value<'h>, strict: bool, location: bool) -> Res<String> {
     let mut writer = Writer { out: String::new(), depth: 1, strict, location, derivations: HashSet::new() };
     writer.out.push_str("<?xml version='1.0' encoding='utf-8'?>\n<expr>\n");
     let slot = ev.slot(value);
@@ -181,7 +186,7 @@ fn argument_name(span: SpanId) -> String {
 }
 
 /// The content of a slot at the end of references.
-pub(super) fn settled<'h>(slot: &Slot<'h>) -> Value<'h> {
+pub fn settled<'h>(slot: &Slot<'h>) -> Value<'h> {
     let mut value = slot.get();
     while let Value::Ref(next) = value {
         value = next.get();
