@@ -40,6 +40,8 @@ impl<'e, 'h> Walker<'e, 'h> {
             let value = self.slot(extended.slot, &Type::Any);
             let key = attrs.find(Symbol::intern("extensions")).map_or(SpanId::NONE, |a| a.span);
             let value = Node::new(value.span, value.kind);
+            // In place of what stands for internal names.
+            fields.retain(|a| a.name != "_extended");
             fields.push(Attr { name: "_extended".into(), key, value });
             return root;
         }
@@ -52,6 +54,7 @@ impl<'e, 'h> Walker<'e, 'h> {
             .collect();
         if let Some(matrix) = attrs.find(Symbol::intern("_matrix")).filter(|_| !with_matrix.is_empty()) {
             let value = self.copies(matrix.slot, &with_matrix);
+            fields.retain(|a| a.name != "_matrix");
             fields.push(Attr { name: "_matrix".into(), key: SpanId::NONE, value });
         }
         root
