@@ -17,19 +17,8 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic
         for o in &job.outputs {
             names::check(&o.name, "an artifact", out);
             path(&o.path, &format!("the artifact `{}`", o.name.value), out);
-            if let Some(&(first, span)) = given.get(o.name.value.as_str()) {
-                out.push(
-                    Diagnostic::error(
-                        "NXA201",
-                        format!(
-                            "the artifact `{}` is given by job `{}` and by job `{}`",
-                            o.name.value, jobs[first].name.value, job.name.value
-                        ),
-                    )
-                    .at(o.name.span, "given here again")
-                    .also(span, "first given here")
-                    .help("give one of them another name"),
-                );
+            if let Some(&(other, span)) = given.get(o.name.value.as_str()) {
+                out.push(given_twice(&o.name, span, [&jobs[other].name.value, &job.name.value]));
             } else {
                 given.insert(&o.name.value, (i, o.name.span));
             }
@@ -68,6 +57,23 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic
             });
         }
     }
+}
+
+/// Two jobs give one artifact; the one further down in the file is the mistake.
+fn given_twice(name: &Spanned<String>, other: SpanId, mut jobs: [&str; 2]) -> Diagnostic {
+    let start = |s: SpanId| s.resolve().map(|p| p.start);
+    let (mut first, mut again) = (other, name.span);
+    if start(again) < start(first) {
+        std::mem::swap(&mut first, &mut again);
+        jobs.reverse();
+    }
+    Diagnostic::error(
+        "NXA201",
+        format!("the artifact `{}` is given by job `{}` and by job `{}`", name.value, jobs[0], jobs[1]),
+    )
+    .at(again, "given here again")
+    .also(first, "first given here")
+    .help("give one of them another name")
 }
 
 fn no_giver<'a>(job: &str, name: &Spanned<String>, given: impl Iterator<Item = &'a str>) -> Diagnostic {

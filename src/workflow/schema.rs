@@ -408,7 +408,7 @@ static SERVICE: Table = Table {
 
 /// Options of `executors.local`.
 pub static LOCAL_EXECUTOR: Table = Table {
-    what: "set of options of the local executor",
+    what: "set of options of executors.local",
     keys: &[
         key("copyRepo", Type::Bool, "true", "Copy the repository into each job directory."),
         key("name", Type::Name, "\"local\"", "Name of the workspace; jobs with one name share it."),

@@ -38,8 +38,21 @@ pub(crate) fn place(node: &Node, key: SpanId) -> SpanId {
     if is_known(node.span) { node.span } else { key }
 }
 
+/// Whether a value was written before its key (bound by `let`, say) or in another file.
+fn written_elsewhere(value: SpanId, key: SpanId) -> bool {
+    match (value.resolve(), key.resolve()) {
+        (Some(v), Some(k)) => v.source.name() != k.source.name() || v.start < k.start,
+        _ => false,
+    }
+}
+
 fn is_known(span: SpanId) -> bool {
     span.resolve().is_some_and(|p| super::evaluate::is_users(&p))
+}
+
+fn with_article(what: &str) -> String {
+    let article = if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {what}")
 }
 
 /// What a type is called, with an article.
@@ -69,8 +82,8 @@ pub(crate) fn describe(ty: &Type) -> String {
         Type::List(_, what) => format!("a list of {what}"),
         Type::OneOrList(_, what) => format!("a list of {what}"),
         Type::Map(_, what) => format!("an attribute set of {what}"),
-        Type::Record(table) => format!("a {}", table.what),
-        Type::TextOr(table) => format!("a string or a {}", table.what),
+        Type::Record(table) => with_article(table.what),
+        Type::TextOr(table) => format!("a string or {}", with_article(table.what)),
         Type::Function => "a function".into(),
         Type::Executor => "an executor".into(),
         Type::Provider => "an environment provider".into(),
@@ -93,7 +106,8 @@ impl Shape<'_> {
         let mut d =
             Diagnostic::error(code, format!("{} must be {}, and this is {found}", at.name, describe(ty)))
                 .at(place(node, at.key), format!("this is {found}"));
-        if place(node, at.key) != at.key {
+        // Where the value stands at its key, the key says nothing new.
+        if written_elsewhere(node.span, at.key) {
             d = d.also(at.key, "the value of this key");
         }
         d = match (ty, node.text()) {
@@ -274,7 +288,7 @@ impl Shape<'_> {
 
     fn executor(&mut self, node: &Node, at: &Spot) {
         let Some(options) = node.attr("options") else { return };
-        let spot = Spot::new(format!("the options of {}", at.name), place(node, at.key));
+        let spot = Spot::new(at.name.replacen("`executor`", "the executor", 1), place(node, at.key));
         match (node.attr("kind").and_then(|k| k.value.text()), &options.value.kind) {
             (Some("local"), _) => {
                 self.check(&options.value, &Type::Record(&schema::LOCAL_EXECUTOR), &spot);
@@ -384,8 +398,13 @@ impl Shape<'_> {
     fn unknown(&mut self, a: &Attr, table: &'static Table, at: &Spot) -> Vec<&'static str> {
         let names = table.keys.iter().map(|k| k.name);
         let near = suggest::nearest(&a.name, names.clone());
-        let mut d = Diagnostic::error("NXA001", format!("{} has no key `{}`", at.name, a.name))
-            .at(a.key, format!("not a key of a {}", table.what));
+        let mut d = Diagnostic::error("NXA001", format!("{} has no key `{}`", at.name, a.name)).at(
+            a.key,
+            match table.what.strip_prefix("set of ") {
+                Some(members) => format!("not one of the {members}"),
+                None => format!("not a key of {}", with_article(table.what)),
+            },
+        );
         match suggest::did_you_mean(&a.name, names) {
             Some(help) => d = d.help(help),
             None if table.keys.len() <= 14 => {

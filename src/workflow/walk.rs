@@ -168,7 +168,9 @@ impl<'e, 'h> Walker<'e, 'h> {
             Type::Data => Some(Type::Data),
             _ => None,
         };
-        let out = attrs.sorted().into_iter().map(|a| {
+        // These are walked by `workflow`, which knows what they hold.
+        let beside = |name: &[u8]| matches!(name, b"_matrix" | b"_extended");
+        let out = attrs.sorted().into_iter().filter(|a| !beside(a.name.name())).map(|a| {
             let name = a.name.text().into_owned();
             let value = if name == "_type" {
                 self.member(a.slot, Some(Type::Data))

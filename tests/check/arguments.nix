@@ -1,0 +1,2 @@
+{ nixactions, nixaction, stage }:
+nixactions.mkWorkflow { name = stage; jobs = { }; }

@@ -1,0 +1,9 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "extensions";
+  extensions = [
+    (w: w // { jobz = { }; })
+    (w: "not a workflow")
+  ];
+  jobs.a.steps = [ { bash = "true"; } ];
+}

@@ -1,0 +1,5 @@
+{ nixactions, pkgs, ... }:
+nixactions.mkWorkflow {
+  name = "pkgs";
+  jobs.a.steps = [ { bash = "true"; deps = [ pkgs.hello ]; } ];
+}

@@ -1,0 +1,6 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = ;
+  jobs.a.steps = [ { bash = "true" } ];
+  env = { A = ); };
+}

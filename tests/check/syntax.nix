@@ -1,0 +1,5 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "syntax"
+  jobs.a.steps = [ { bash = "true"; } ];
+}
