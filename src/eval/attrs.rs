@@ -22,18 +22,10 @@ impl<'h> Evaluation<'h> {
             return a;
         }
         let heap = self.heap;
-        if b.base.is_none() && b.len() <= LAYER && a.len() > b.len() * 2 {
-            if a.depth < MAX_DEPTH {
-                let common = b.names.iter().filter(|&&n| a.get(n).is_some()).count();
-                let len = (a.len() + b.len() - common) as u32;
-                return heap.keep_attrs(Attrs {
-                    base: Some(a),
-                    len,
-                    depth: a.depth + 1,
-                    origin: b.origin,
-                    ..*b
-                });
-            }
+        if b.base.is_none() && b.len() <= LAYER && a.len() > b.len() * 2 && a.depth < MAX_DEPTH {
+            let common = b.names.iter().filter(|&&n| a.get(n).is_some()).count();
+            let len = (a.len() + b.len() - common) as u32;
+            return heap.keep_attrs(Attrs { base: Some(a), len, depth: a.depth + 1, origin: b.origin, ..*b });
         }
         let (x, y) = (a.to_vec(), b.to_vec());
         let mut all: Vec<Attr<'h>> = Vec::with_capacity(x.len() + y.len());

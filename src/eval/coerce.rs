@@ -204,12 +204,8 @@ impl<'h> Evaluation<'h> {
                 out.bytes.extend_from_slice(p.bytes);
                 continue;
             }
-            self.coerce(v, Coerce::Strict, !path, &mut out, part.span).map_err(|e| {
-                e.context(
-                    if path { "while evaluating a path segment" } else { "while evaluating a path segment" },
-                    part.span,
-                )
-            })?;
+            self.coerce(v, Coerce::Strict, !path, &mut out, part.span)
+                .map_err(|e| e.context("while evaluating a path segment", part.span))?;
         }
         if path {
             return self.path_of(&[&out.bytes], &out.context, span);

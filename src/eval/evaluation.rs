@@ -66,6 +66,9 @@ impl Settings {
     }
 }
 
+/// What prints a line of `trace` or `warn`.
+pub type Messages = Box<dyn FnMut(&[u8])>;
+
 /// An evaluation in progress. Everything it makes lives on its heap.
 pub struct Evaluation<'h> {
     /// The heap.
@@ -75,7 +78,7 @@ pub struct Evaluation<'h> {
     /// Files and environment.
     pub io: Rc<dyn EvalIo>,
     /// Lines that `trace` and `warn` print.
-    pub messages: Box<dyn FnMut(&[u8])>,
+    pub messages: Messages,
     pub(super) frames: FrameStack<'h>,
     pub(super) globals: &'h [Slot<'h>],
     pub(super) global_index: Rc<HashMap<Symbol, u32>>,
@@ -86,7 +89,7 @@ pub struct Evaluation<'h> {
     /// What the store builtins remember: copied paths, regular expressions, derivation hashes.
     pub caches: builtins::Caches<'h>,
     /// Names that evaluation itself looks up.
-    pub(super) words: super::words::Words,
+    pub(crate) words: super::words::Words,
     stack_limit: usize,
     started: Instant,
     ticks: u32,

@@ -21,6 +21,6 @@ mod words;
 
 pub use compare::Order;
 pub use error::{ErrorKind, EvalError};
-pub use evaluation::{Evaluation, Limits, Settings, on_big_stack};
+pub use evaluation::{Evaluation, Limits, Messages, Settings, on_big_stack};
 pub use heap::Heap;
 pub use value::{Attr, Attrs, List, Res, Slot, Value};

@@ -151,7 +151,7 @@ fn scalar(v: Value<'_>, out: &mut Vec<u8>) {
 }
 
 /// A string literal with these bytes.
-pub fn quote(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn quote(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for (i, &b) in bytes.iter().enumerate() {
         match b {
@@ -167,7 +167,7 @@ pub fn quote(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// A float as C's `%g` writes it: six significant digits.
-pub fn short_float(x: f64) -> String {
+pub(crate) fn short_float(x: f64) -> String {
     if !x.is_finite() {
         return super::coerce::fixed_float(x);
     }

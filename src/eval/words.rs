@@ -6,7 +6,7 @@ macro_rules! words {
     ($($field:ident = $text:literal),* $(,)?) => {
         /// Symbols of well-known names.
         #[allow(missing_docs)]
-        pub struct Words { $(pub $field: Symbol),* }
+        pub(crate) struct Words { $(pub(crate) $field: Symbol),* }
 
         impl Words {
             pub(super) fn new() -> Self {
@@ -22,7 +22,6 @@ words! {
     out_path = "outPath",
     drv_path = "drvPath",
     type_ = "type",
-    overrides = "__overrides",
     name = "name",
     value = "value",
     path = "path",

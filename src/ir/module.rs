@@ -101,7 +101,8 @@ pub unsafe fn code<'a>(id: u32) -> &'a Code<'a> {
     // SAFETY: by the caller, the module is alive, and it published a code for each of its numbers.
     unsafe {
         let chunk = TABLE.get_unchecked(id as usize / CHUNK).load(Ordering::Relaxed);
-        let code = (&(*chunk).0).get_unchecked(id as usize % CHUNK).load(Ordering::Relaxed);
+        let codes: &[AtomicPtr<Code<'static>>; CHUNK] = &(*chunk).0;
+        let code = codes.get_unchecked(id as usize % CHUNK).load(Ordering::Relaxed);
         &*code.cast::<Code<'a>>()
     }
 }

@@ -207,7 +207,7 @@ impl<'s> Lexer<'s> {
 
     /// The next token and its place.
     #[inline]
-    pub fn next(&mut self) -> (Tok, Span) {
+    pub fn token(&mut self) -> (Tok, Span) {
         self.skip_trivia();
         let start = self.pos;
         let c = self.byte(start);
@@ -462,7 +462,7 @@ mod tests {
 
     fn kinds(text: &str) -> Vec<Tok> {
         let mut lexer = Lexer::new(text.as_bytes());
-        std::iter::from_fn(|| Some(lexer.next().0).filter(|&t| t != Tok::Eof)).collect()
+        std::iter::from_fn(|| Some(lexer.token().0).filter(|&t| t != Tok::Eof)).collect()
     }
 
     #[test]

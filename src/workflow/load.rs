@@ -109,6 +109,7 @@ pub fn load(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send) -> Ou
 }
 
 /// A workflow file must be there, be a file, and be UTF-8.
+#[expect(clippy::result_large_err, reason = "called once a file")]
 fn readable(file: &Path, io: &dyn EvalIo) -> Result<(), Diagnostic> {
     let shown = file.display();
     let text = io.read_file(file).map_err(|e| {

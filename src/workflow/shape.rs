@@ -145,7 +145,7 @@ impl Shape<'_> {
                 return false;
             }
             (_, Type::Any) => return true,
-            (_, Type::Data) => return self.data(node, at),
+            (_, Type::Data) => return self.data(node),
             _ => {}
         }
         let fits = self.fits(node, ty, at);
@@ -156,14 +156,16 @@ impl Shape<'_> {
     }
 
     /// Hands on the errors inside of data that has no schema.
-    fn data(&mut self, node: &Node, at: &Spot) -> bool {
+    fn data(&mut self, node: &Node) -> bool {
         match &node.kind {
             Kind::Error(e) => {
                 self.out.push((**e).clone());
                 false
             }
-            Kind::List(items) => items.iter().fold(true, |ok, n| self.data(n, at) && ok),
-            Kind::Attrs(attrs) => attrs.iter().fold(true, |ok, a| self.data(&a.value, at) && ok),
+            Kind::List(items) => items.iter().map(|n| self.data(n)).fold(true, std::ops::BitAnd::bitand),
+            Kind::Attrs(attrs) => {
+                attrs.iter().map(|a| self.data(&a.value)).fold(true, std::ops::BitAnd::bitand)
+            }
             _ => true,
         }
     }
@@ -294,7 +296,7 @@ impl Shape<'_> {
                 self.check(&options.value, &Type::Record(&schema::LOCAL_EXECUTOR), &spot);
             }
             (_, Kind::Attrs(_)) => {
-                self.data(&options.value, &spot);
+                self.data(&options.value);
             }
             _ => self.wrong(&options.value, &Type::Map(&Type::Any, "options"), &spot),
         }
@@ -317,7 +319,7 @@ impl Shape<'_> {
                 // A misspelt key is one mistake, not two.
                 let misspelt = node.attrs().unwrap_or_default().iter().any(|a| {
                     schema::STEP.find(&a.name).is_none()
-                        && suggest::nearest(&a.name, ["bash", "run"]).first().is_some()
+                        && !suggest::nearest(&a.name, ["bash", "run"]).is_empty()
                 });
                 if !misspelt {
                     self.out.push(

@@ -12,7 +12,7 @@ type Less<'a, 'h> = &'a mut dyn FnMut(Value<'h>, Value<'h>) -> Res<bool>;
 ///
 /// # Errors
 /// The first error of the comparison; the order is then unspecified.
-pub fn peek_sort<'h>(items: &mut [Value<'h>], less: Less<'_, 'h>) -> Res<()> {
+pub(crate) fn peek_sort<'h>(items: &mut [Value<'h>], less: Less<'_, 'h>) -> Res<()> {
     let n = items.len();
     if n < 2 {
         return Ok(());

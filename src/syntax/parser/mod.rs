@@ -97,7 +97,7 @@ impl<'a> Parser<'a> {
     #[inline]
     fn bump(&mut self) {
         self.prev_end = self.span.end;
-        (self.tok, self.span) = self.lexer.next();
+        (self.tok, self.span) = self.lexer.token();
     }
 
     fn text(&self, span: Span) -> &'a [u8] {
