@@ -135,7 +135,9 @@ fn jobs_of(workflow: &Node, attr: &Attr, jobs: &mut Vec<Job>, out: &mut Vec<Diag
         let ok = Shape { out }.check(node, &Type::Record(&schema::JOB), &spot);
         if ok {
             let copy_of = MatrixCopy { job: attr.name.clone(), suffix: suffix.to_string(), values };
-            jobs.push(job(node, Spanned::new(name, attr.key), Some(copy_of), out));
+            let mut copy = job(node, Spanned::new(name, attr.key), Some(copy_of), out);
+            copy.unsupported.extend(matrix::unsupported(m, &attr.name));
+            jobs.push(copy);
         }
     }
 }

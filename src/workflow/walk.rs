@@ -54,7 +54,6 @@ impl<'e, 'h> Walker<'e, 'h> {
             .collect();
         if let Some(matrix) = attrs.find(Symbol::intern("_matrix")).filter(|_| !with_matrix.is_empty()) {
             let value = self.copies(matrix.slot, &with_matrix);
-            fields.retain(|a| a.name != "_matrix");
             fields.push(Attr { name: "_matrix".into(), key: SpanId::NONE, value });
         }
         root
