@@ -166,10 +166,9 @@ fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
 
 fn last_error_line(stderr: &[u8]) -> Option<Vec<u8>> {
     let plain = without_colour(stderr);
-    let lines = plain.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = plain.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
     lines
-        .filter(|l| l.strip_prefix(b"error:").is_some_and(|rest| !rest.trim_ascii().is_empty()))
-        .next_back()
+        .rfind(|l| l.strip_prefix(b"error:").is_some_and(|rest| !rest.trim_ascii().is_empty()))
         .map(<[u8]>::to_vec)
 }
 
