@@ -8,7 +8,7 @@ use nixactions::eval::{Limits, Settings};
 use nixactions::workflow::load::{self, Outcome, Request};
 
 /// A request for all workflows of a file, independent of the machine.
-pub fn request(file: &Path) -> Request {
+pub(crate) fn request(file: &Path) -> Request {
     let dir = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     Request {
         file: file.to_path_buf(),
@@ -35,6 +35,6 @@ pub fn request(file: &Path) -> Request {
 }
 
 /// Loads all workflows of a file.
-pub fn load(file: &Path) -> Outcome {
+pub(crate) fn load(file: &Path) -> Outcome {
     load::load(&request(file), || Rc::new(System))
 }
