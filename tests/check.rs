@@ -7,12 +7,15 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use nixactions::cli::render::{Format, Style, write};
-use support::load;
+use nixactions::eval::io::System;
+use nixactions::workflow::load;
+use support::request;
 
 fn rendered(file: &Path) -> String {
-    let outcome = load(file);
+    let outcome = load::load(&request(file), || Rc::new(System));
     let findings: Vec<_> = outcome.findings().cloned().collect();
     let base = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let style = Style { color: false, unicode: true, width: 80, base };
@@ -58,7 +61,7 @@ fn endless_depth_is_an_error() {
     for (name, text) in cases {
         let file = dir.path().join(name);
         fs::write(&file, text).expect("writing a case");
-        assert!(load(&file).has_errors(), "{name}");
+        assert!(load::load(&request(&file), || Rc::new(System)).has_errors(), "{name}");
     }
 }
 
@@ -66,7 +69,7 @@ fn endless_depth_is_an_error() {
 fn files_that_cannot_be_read() {
     let dir = tempfile::tempdir().expect("a directory");
     let message = |file: &Path| {
-        let o = load(file);
+        let o = load::load(&request(file), || Rc::new(System));
         o.diagnostics.first().map(|d| d.message.clone()).unwrap_or_default()
     };
     assert!(message(&dir.path().join("absent.nix")).ends_with("there is no such file"));

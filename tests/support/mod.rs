@@ -1,11 +1,9 @@
 //! What tests of workflow files share.
 
 use std::path::Path;
-use std::rc::Rc;
 
-use nixactions::eval::io::System;
 use nixactions::eval::{Limits, Settings};
-use nixactions::workflow::load::{self, Outcome, Request};
+use nixactions::workflow::load::Request;
 
 /// A request for all workflows of a file, independent of the machine.
 pub(crate) fn request(file: &Path) -> Request {
@@ -32,9 +30,4 @@ pub(crate) fn request(file: &Path) -> Request {
             limits: Limits::default(),
         },
     }
-}
-
-/// Loads all workflows of a file.
-pub(crate) fn load(file: &Path) -> Outcome {
-    load::load(&request(file), || Rc::new(System))
 }
