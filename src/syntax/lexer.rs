@@ -178,12 +178,14 @@ pub struct Lexer<'s> {
     pub pos: usize,
     /// No path begins before this byte: a run of path characters ends here without a slash.
     no_path_before: usize,
+    /// Likewise for URLs and the characters of a scheme.
+    no_uri_before: usize,
 }
 
 impl<'s> Lexer<'s> {
     /// A lexer at the start of a text.
     pub fn new(text: &'s [u8]) -> Self {
-        Lexer { text, pos: 0, no_path_before: 0 }
+        Lexer { text, pos: 0, no_path_before: 0, no_uri_before: 0 }
     }
 
     /// The text.
@@ -257,8 +259,12 @@ impl<'s> Lexer<'s> {
     }
 
     fn uri(&mut self, start: usize) -> Option<Tok> {
+        if start < self.no_uri_before {
+            return None;
+        }
         let colon = self.run(start, SCHEME);
         if self.byte(colon) != b':' || !is(self.byte(colon + 1), URI) {
+            self.no_uri_before = colon;
             return None;
         }
         self.pos = self.run(colon + 1, URI);

@@ -37,7 +37,7 @@ pub fn syntax_diagnostics(source: &Arc<Source>) -> Vec<Diagnostic> {
 
 /// The error the parser stopped at, and those that follow it.
 pub fn syntax_errors(source: &Arc<Source>, first: &ParseError) -> Vec<Diagnostic> {
-    let mut lines = vec![source.line_col(first.span.start).0];
+    let mut last_line = source.line_col(first.span.start).0;
     let mut found = vec![first.diagnostic(source)];
     let (tree, same_offsets) = lossless(source.text());
     if !same_offsets {
@@ -47,9 +47,9 @@ pub fn syntax_errors(source: &Arc<Source>, first: &ParseError) -> Vec<Diagnostic
         let Some((start, end, message)) = describe(error) else { continue };
         let line = source.line_col(start).0;
         // What the tree says before and right at the first error is the same error in other words,
-        // and further errors on one line mostly follow from the first there.
-        if start > first.span.start && !lines.contains(&line) {
-            lines.push(line);
+        // and errors on the same line or the next mostly follow from the one before.
+        if start > first.span.start && line > last_line + 1 {
+            last_line = line;
             let place = Place { source: source.clone(), start, end };
             let mut diagnostic = Diagnostic::error("NXA000", message);
             diagnostic.primary = Some(Label { place, text: String::new() });

@@ -3,6 +3,9 @@
 //! The tree is written out again with every operation in parentheses and every string in its
 //! plainest form; what the direct parser makes of that must be what it makes of the text itself.
 
+mod deep;
+mod lowering;
+
 use bumpalo::Bump;
 use nixactions::syntax::show::{show, write_string};
 use nixactions::syntax::{Options, parse};

@@ -38,6 +38,7 @@ pub(super) fn emit<'m>(
         slots: Vec::with_capacity(resolved.bindings.len()),
         frames: Vec::new(),
         groups: Vec::new(),
+        spare_groups: Vec::new(),
         withs: Vec::new(),
         delays: Vec::new(),
         overrides: Symbol::intern("__overrides"),
@@ -64,7 +65,37 @@ struct Group {
     same: bool,
     /// The variables of their block, as the code around them knows them.
     captures: Vec<Var>,
+    ids: Vec<BindingId>,
+    /// Where each stands, once they are too many to look through.
     index: HashMap<BindingId, u32, FxBuildHasher>,
+}
+
+impl Group {
+    const FEW: usize = 16;
+
+    fn find(&self, id: BindingId) -> Option<u32> {
+        if self.ids.len() <= Group::FEW {
+            return self.ids.iter().position(|&i| i == id).map(|i| i as u32);
+        }
+        self.index.get(&id).copied()
+    }
+
+    fn add(&mut self, id: BindingId, var: Var) -> u32 {
+        let i = self.ids.len() as u32;
+        self.captures.push(var);
+        self.ids.push(id);
+        if self.ids.len() > Group::FEW {
+            let known = self.index.len();
+            self.index.extend((known..).zip(&self.ids[known..]).map(|(i, &id)| (id, i as u32)));
+        }
+        i
+    }
+
+    fn clear(&mut self) {
+        self.captures.clear();
+        self.ids.clear();
+        self.index.clear();
+    }
 }
 
 pub(super) struct Emitter<'m, 'r> {
@@ -83,6 +114,8 @@ pub(super) struct Emitter<'m, 'r> {
     frames: Vec<FrameSize>,
     /// For each code around this place, the construct in it that this place is a delayed part of.
     groups: Vec<Group>,
+    /// Finished ones, for their memory.
+    spare_groups: Vec<Group>,
     withs: Vec<BindingId>,
     delays: Vec<Delay<'m>>,
     pub(super) overrides: Symbol,
@@ -155,28 +188,30 @@ impl<'m> Emitter<'m, '_> {
         if self.groups[level - 1].same {
             return self.reach_from(level - 1, id);
         }
-        if let Some(&i) = self.groups[level - 1].index.get(&id) {
+        if let Some(i) = self.groups[level - 1].find(id) {
             return Var::Capture(i);
         }
         let outer = self.reach_from(level - 1, id);
-        let group = &mut self.groups[level - 1];
-        let i = group.captures.len() as u32;
-        group.captures.push(outer);
-        group.index.insert(id, i);
-        Var::Capture(i)
+        Var::Capture(self.groups[level - 1].add(id, outer))
     }
 
     /// Writes a construct's delayed parts, which share one environment.
     pub(super) fn group<T>(&mut self, parts: impl FnOnce(&mut Self) -> T) -> (Captures<'m>, T) {
         let same = !self.resolved.own_block[self.next_group];
         self.next_group += 1;
-        self.groups.push(Group { same, ..Group::default() });
+        let mut group = self.spare_groups.pop().unwrap_or_default();
+        group.same = same;
+        self.groups.push(group);
         let made = parts(self);
-        let captures = self.groups.pop().map(|g| g.captures).unwrap_or_default();
-        if captures.is_empty() {
-            return (Captures::Same, made);
+        let mut captures = Captures::Same;
+        if let Some(mut group) = self.groups.pop() {
+            if !group.captures.is_empty() {
+                captures = Captures::New(self.arena.alloc_slice_copy(&group.captures));
+            }
+            group.clear();
+            self.spare_groups.push(group);
         }
-        (Captures::New(self.arena.alloc_slice_copy(&captures)), made)
+        (captures, made)
     }
 
     /// Writes a code with `parts`, which says what it needs beside its number and frame.
