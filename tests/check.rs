@@ -11,12 +11,12 @@ use std::rc::Rc;
 
 use nixactions::cli::render::{Format, Style, write};
 use nixactions::eval::io::System;
+use nixactions::lint::{self, Levels};
 use nixactions::workflow::load;
 use support::request;
 
 fn rendered(file: &Path) -> String {
-    let outcome = load::load(&request(file), || Rc::new(System));
-    let findings: Vec<_> = outcome.findings().cloned().collect();
+    let findings = lint::file(&request(file), || Rc::new(System), &Levels::default()).diagnostics;
     let base = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let style = Style { color: false, unicode: true, width: 80, base };
     let mut out = Vec::new();

@@ -7,7 +7,8 @@ use nixactions::diag::codes::{CODES, Code};
 use nixactions::diag::{Diagnostic, Severity};
 use nixactions::eval::io::System;
 use nixactions::eval::{Limits, Settings};
-use nixactions::workflow::load::{Request, load};
+use nixactions::lint::{self, Level, Levels};
+use nixactions::workflow::load::Request;
 
 fn findings(text: &str) -> Vec<Diagnostic> {
     let dir = tempfile::tempdir().expect("a directory");
@@ -36,7 +37,9 @@ fn findings(text: &str) -> Vec<Diagnostic> {
         args: Vec::new(),
         settings,
     };
-    load(&request, || Rc::new(System)).findings().cloned().collect()
+    let mut levels = Levels::default();
+    levels.set("NXA105", Level::Warn).expect("a code that is off by default");
+    lint::file(&request, || Rc::new(System), &levels).diagnostics
 }
 
 fn shown(found: &[Diagnostic]) -> String {

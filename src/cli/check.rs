@@ -1,6 +1,7 @@
 //! `nixactions check`: all that is wrong with workflows, without running anything.
 
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use clap::Args;
 
@@ -8,7 +9,10 @@ use super::args::Global;
 use super::error::{CliError, Exit};
 use super::load::{self, Evaluation};
 use super::render::{self, Counts, Format, Style};
+use super::target::Target;
 use crate::diag::Diagnostic;
+use crate::eval::io::System;
+use crate::lint::{self, Levels};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,9 +47,10 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<Exit, CliError> {
     let mut findings: Vec<Diagnostic> = Vec::new();
     let mut workflows = 0;
     for target in targets {
-        let outcome = load::outcome(target, &args.evaluation, true)?;
-        findings.extend(outcome.findings().cloned());
-        workflows += outcome.workflows.len();
+        let request = load::request(Target::find(target)?, &args.evaluation, true)?;
+        let linted = lint::file(&request, || Rc::new(System), &Levels::default());
+        findings.extend(linted.diagnostics);
+        workflows += linted.outcome.workflows.len();
     }
     let stdout = io::stdout();
     let style = Style::detect(global.color, global.ascii, &stdout);

@@ -42,7 +42,12 @@ pub(super) struct Evaluation {
 
 /// Evaluates and checks a workflow file; with `all`, every workflow in it.
 pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) -> Result<Outcome, CliError> {
-    let target = Target::find(target)?;
+    let request = request(Target::find(target)?, evaluation, all)?;
+    Ok(load::load(&request, || Rc::new(System)))
+}
+
+/// What the command line asks to evaluate.
+pub(super) fn request(target: Target, evaluation: &Evaluation, all: bool) -> Result<Request, CliError> {
     let current_dir = std::env::current_dir().map_err(CliError::io("finding the current directory"))?;
     let resolved = evaluation.nix.resolve()?;
     for warning in &resolved.warnings {
@@ -62,7 +67,7 @@ pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) 
         };
         (name, argument)
     });
-    let request = Request {
+    Ok(Request {
         project_dir: target.project_dir(),
         all: all && target.name.is_none(),
         name: target.name,
@@ -72,8 +77,7 @@ pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) 
         inputs,
         args: args.collect(),
         settings: resolved.settings,
-    };
-    Ok(load::load(&request, || Rc::new(System)))
+    })
 }
 
 /// The plan of the selected workflow. Warnings are shown; errors end the command.

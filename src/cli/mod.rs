@@ -1,5 +1,5 @@
 //! Owns: commands, and findings as text.
-//! May import: base diag syntax drv ir eval workflow engine exec report.
+//! May import: base diag syntax drv ir eval workflow lint engine exec report.
 
 mod args;
 mod check;

@@ -41,6 +41,13 @@ pub static CODES: &[Code] = &[
     row!("NXA007", "not-carried-out", Error, "a key that this version does not carry out"),
     row!("NXA010", "duplicate-attribute", Error, "an attribute defined twice"),
     row!("NXA011", "undefined-name", Error, "a variable that nothing defines"),
+    row!("NXA012", "unused-binding", Warning, "a `let` binding that nothing uses"),
+    row!("NXA013", "unused-argument", Warning, "an argument that the function does not use"),
+    row!("NXA014", "redundant-with", Warning, "a `with` from which no name comes"),
+    row!("NXA015", "redundant-rec", Warning, "a `rec` whose attributes do not refer to each other"),
+    row!("NXA016", "legacy-let", Warning, "the old form `let { … }`"),
+    row!("NXA017", "url-literal", Warning, "a URL without quotes"),
+    row!("NXA018", "deprecated-builtin", Warning, "a builtin with a better successor"),
     row!("NXA020", "unoffered-argument", Error, "the file asks for an argument nobody offers"),
     row!("NXA021", "nixpkgs-not-found", Error, "`pkgs` is used but nixpkgs was not found"),
     row!("NXA022", "evaluation-error", Error, "evaluating the workflow failed"),
@@ -48,11 +55,13 @@ pub static CODES: &[Code] = &[
     row!("NXA101", "unknown-need", Error, "`needs` names a job that does not exist"),
     row!("NXA102", "needs-cycle", Error, "jobs that need each other in a circle"),
     row!("NXA103", "duplicate-need", Warning, "a job needs the same job twice, or itself"),
+    row!("NXA105", "redundant-need", Hint, "a need that another need already waits for"),
     row!("NXA106", "name-collision", Error, "two things get the same name"),
     row!("NXA107", "invalid-name", Error, "a name that cannot be used as one"),
     row!("NXA201", "duplicate-artifact", Error, "two jobs give the same artifact"),
     row!("NXA202", "input-without-producer", Error, "an input artifact that no job gives"),
     row!("NXA203", "producer-not-ancestor", Error, "an input artifact of a job that is not waited for"),
+    row!("NXA204", "unused-artifact", Hint, "an artifact that no job takes"),
     row!("NXA205", "artifact-path-escape", Error, "an artifact path that leaves the job directory"),
     row!("NXA301", "invalid-duration", Error, "not a duration"),
     row!("NXA303", "invalid-retry", Error, "a retry rule that cannot be followed"),
@@ -62,9 +71,21 @@ pub static CODES: &[Code] = &[
     row!("NXA401", "invalid-env-name", Error, "not a name of an environment variable"),
     row!("NXA402", "invalid-env-value", Error, "a value that cannot be an environment variable"),
     row!("NXA601", "executor-mismatch", Error, "executors that do not fit together"),
+    row!("NXA701", "unused-suppression", Warning, "a comment that allows or expects what is not found"),
+    row!("NXA702", "unknown-suppression", Warning, "a comment for nixactions that it does not understand"),
 ];
 
 impl Code {
+    /// Whether findings are about text that could be removed: editors show it faded.
+    pub fn is_unnecessary(&self) -> bool {
+        matches!(self.code, "NXA012" | "NXA013" | "NXA014" | "NXA015" | "NXA105" | "NXA701")
+    }
+
+    /// Whether findings are about an old form: editors strike it through.
+    pub fn is_deprecated(&self) -> bool {
+        matches!(self.code, "NXA004" | "NXA016" | "NXA017" | "NXA018")
+    }
+
     /// The code with this name or number, in any case.
     pub fn find(text: &str) -> Option<&'static Code> {
         CODES.iter().find(|c| c.code.eq_ignore_ascii_case(text) || c.name.eq_ignore_ascii_case(text))

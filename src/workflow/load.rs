@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::build_plan;
-use super::check::check;
+use super::check::{Checked, check};
 use super::evaluate::{WithLibrary, diagnostic, diagnostics, library, offered};
 use super::plan::Plan;
 use super::walk::Walker;
-use crate::base::source::{Source, SourceName, SpanId, register};
+use crate::base::source::{Place, Source, SourceName, SpanId};
 use crate::base::suggest;
 use crate::base::symbol::Symbol;
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Label, Severity};
 use crate::eval::io::EvalIo;
 use crate::eval::{Evaluation, Heap, Settings, Slot, Value, on_big_stack};
 
@@ -86,32 +87,38 @@ impl Outcome {
     }
 }
 
+/// What looks at a checked workflow while its spans resolve, and may add findings.
+pub type Inspect<'f> = &'f mut dyn FnMut(&mut Checked);
+
 /// Evaluates and checks a workflow file. `io` makes the view of the file system; it is called on
 /// the thread that evaluates.
 pub fn load(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send) -> Outcome {
-    on_big_stack(|| {
-        let heap = Heap::new();
-        let io: Rc<dyn EvalIo> = Rc::new(WithLibrary(io()));
-        if let Err(d) = readable(&request.file, &*io) {
-            return Outcome::failed(vec![d]);
+    on_big_stack(|| load_with(request, io(), &mut |_| ()))
+}
+
+/// The same on this thread, which must be one of [`on_big_stack`]. `inspect` sees each checked
+/// workflow; errors that it adds stand against a plan.
+pub fn load_with(request: &Request, io: Rc<dyn EvalIo>, inspect: Inspect<'_>) -> Outcome {
+    let heap = Heap::new();
+    let io: Rc<dyn EvalIo> = Rc::new(WithLibrary(io));
+    if let Err(d) = readable(&request.file, &*io) {
+        return Outcome::failed(vec![d]);
+    }
+    let mut ev = match Evaluation::new(&heap, request.settings.clone(), io) {
+        Ok(ev) => ev,
+        Err(e) => {
+            let text = format!("cannot start the evaluation: {e}");
+            return Outcome::failed(vec![Diagnostic::error("NXA022", text)]);
         }
-        let mut ev = match Evaluation::new(&heap, request.settings.clone(), io) {
-            Ok(ev) => ev,
-            Err(e) => {
-                let text = format!("cannot start the evaluation: {e}");
-                return Outcome::failed(vec![Diagnostic::error("NXA022", text)]);
-            }
-        };
-        match load_in(request, &mut ev) {
-            Ok(outcome) | Err(outcome) => outcome,
-        }
-    })
+    };
+    match load_in(request, &mut ev, inspect) {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
 }
 
 /// A workflow file must be there, be a file, and be UTF-8.
 #[expect(clippy::result_large_err, reason = "called once a file")]
 fn readable(file: &Path, io: &dyn EvalIo) -> Result<(), Diagnostic> {
-    let shown = file.display();
     let text = io.read_file(file).map_err(|e| {
         let why = match e.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".to_string(),
@@ -119,20 +126,25 @@ fn readable(file: &Path, io: &dyn EvalIo) -> Result<(), Diagnostic> {
             std::io::ErrorKind::PermissionDenied => "reading it is not permitted".to_string(),
             _ => e.to_string(),
         };
-        Diagnostic::error("", format!("cannot read {shown}: {why}"))
+        Diagnostic::error("", format!("cannot read {}: {why}", file.display()))
     })?;
-    let Err(e) = std::str::from_utf8(&text) else { return Ok(()) };
-    let at = e.valid_up_to() as u32;
-    let source = Source::new(SourceName::Path(file.to_path_buf()), text.clone());
+    match not_utf8(&Source::new(SourceName::Path(file.to_path_buf()), text)) {
+        Some(d) => Err(d),
+        None => Ok(()),
+    }
+}
+
+/// The finding that a source is not UTF-8, at its first wrong byte; `None` when it is.
+pub fn not_utf8(source: &Arc<Source>) -> Option<Diagnostic> {
+    let text = source.text();
+    let at = std::str::from_utf8(text).err()?.valid_up_to() as u32;
     let (line, _) = source.line_col(at);
-    let block = register(source, vec![(at, at + 1)]);
-    let d = Diagnostic::error(
-        "NXA000",
-        format!("{shown} is not UTF-8: line {line} has the byte 0x{:02x}", text[at as usize]),
-    )
-    .at(block.id(0), "not UTF-8")
-    .help("save the file as UTF-8");
-    Err(d)
+    let message =
+        format!("{} is not UTF-8: line {line} has the byte 0x{:02x}", source.name(), text[at as usize]);
+    let mut d = Diagnostic::error("NXA000", message).help("save the file as UTF-8");
+    let place = Place { source: source.clone(), start: at, end: at + 1 };
+    d.primary = Some(Label { place, text: "not UTF-8".into() });
+    Some(d)
 }
 
 fn names_of(items: &[String]) -> String {
@@ -164,7 +176,7 @@ fn unoffered<'h>(ev: &Evaluation<'h>, f: Value<'h>, offered: &[String]) -> Vec<D
         .collect()
 }
 
-fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>) -> Result<Outcome, Outcome> {
+fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>, inspect: Inspect<'_>) -> Result<Outcome, Outcome> {
     use std::os::unix::ffi::OsStrExt;
     let fail = |e: Box<crate::eval::EvalError>| Outcome::failed(diagnostics(&e));
     let given = ev.import(request.file.as_os_str().as_bytes(), SpanId::NONE).map_err(fail)?;
@@ -218,7 +230,7 @@ fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>) -> Result<Outcome, Ou
     let Value::Attrs(all) = ev.force(workflows).map_err(fail)? else { return Ok(Outcome::default()) };
     let all: Vec<(String, &'h Slot<'h>)> =
         all.sorted().into_iter().map(|a| (a.name.text().into_owned(), a.slot)).collect();
-    choose(request, ev, single, all)
+    choose(request, ev, single, all, inspect)
 }
 
 fn not_a_workflow<'h>(ev: &mut Evaluation<'h>, slot: &'h Slot<'h>) -> Diagnostic {
@@ -234,9 +246,10 @@ fn choose<'h>(
     ev: &mut Evaluation<'h>,
     single: bool,
     all: Vec<(String, &'h Slot<'h>)>,
+    inspect: Inspect<'_>,
 ) -> Result<Outcome, Outcome> {
     if single {
-        let workflows: Vec<Loaded> = all.iter().map(|w| one(request, ev, None, w.1)).collect();
+        let workflows: Vec<Loaded> = all.iter().map(|w| one(request, ev, None, w.1, inspect)).collect();
         if let (Some(name), Some(w)) = (&request.name, workflows.first())
             && name != &w.title
             && name != "default"
@@ -265,7 +278,8 @@ fn choose<'h>(
         return wrong(format!("{file} holds no workflow"), None);
     }
     if request.all {
-        let workflows = all.iter().map(|(n, slot)| one(request, ev, Some(n.clone()), slot)).collect();
+        let workflows =
+            all.iter().map(|(n, slot)| one(request, ev, Some(n.clone()), slot, inspect)).collect();
         return Ok(Outcome { workflows, names, ..Outcome::default() });
     }
     let found = match &request.name {
@@ -275,7 +289,7 @@ fn choose<'h>(
     };
     match (found, &request.name) {
         (Some((n, slot)), _) => {
-            let workflows = vec![one(request, ev, Some(n.clone()), slot)];
+            let workflows = vec![one(request, ev, Some(n.clone()), slot, inspect)];
             Ok(Outcome { workflows, names, ..Outcome::default() })
         }
         (None, Some(name)) => wrong(
@@ -289,13 +303,20 @@ fn choose<'h>(
     }
 }
 
-fn one<'h>(request: &Request, ev: &mut Evaluation<'h>, key: Option<String>, slot: &'h Slot<'h>) -> Loaded {
+fn one<'h>(
+    request: &Request,
+    ev: &mut Evaluation<'h>,
+    key: Option<String>,
+    slot: &'h Slot<'h>,
+    inspect: Inspect<'_>,
+) -> Loaded {
     let title = key.clone().unwrap_or_default();
     if let Err(e) = ev.force(slot) {
         return Loaded { key, title, plan: None, diagnostics: vec![diagnostic(&e)] };
     }
     let node = Walker::new(ev).workflow(slot);
-    let checked = check(&node, node.span);
+    let mut checked = check(&node, node.span);
+    inspect(&mut checked);
     let ok = checked.is_ok();
     let mut diagnostics = checked.diagnostics;
     let title = checked.workflow.as_ref().map_or(title, |w| w.name.value.clone());

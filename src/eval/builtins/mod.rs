@@ -120,6 +120,18 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
     TABLES.iter().flat_map(|t| t.iter())
 }
 
+/// Whether a name is global, whatever the settings.
+pub fn is_global(name: &str) -> bool {
+    const VALUES: [&str; 7] =
+        ["langVersion", "nixVersion", "storeDir", "nixPath", "currentSystem", "currentTime", "derivation"];
+    if BARE.contains(&name) || matches!(name, "true" | "false" | "null" | "builtins") {
+        return true;
+    }
+    // `__curPos` is an expression of its own, which only looks like a name.
+    let Some(name) = name.strip_prefix("__") else { return false };
+    name == "curPos" || VALUES.contains(&name) || all().any(|b| b.name == name && !BARE.contains(&name))
+}
+
 /// The global values, and the index of each global name.
 pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>], HashMap<Symbol, u32>) {
     let mut members: Vec<(&str, Value<'h>)> = all()

@@ -1,0 +1,148 @@
+//! The ways to check: a text alone, any Nix file, a workflow file.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::levels::Levels;
+use super::registry::{self, Model, Stage, When};
+use super::suppress::Suppressions;
+use super::text::Text;
+use crate::base::source::{Source, SourceName};
+use crate::diag::{Diagnostic, Severity};
+use crate::eval::io::EvalIo;
+use crate::eval::on_big_stack;
+use crate::workflow::load::{self, Outcome, Request};
+
+/// What came of checking a file.
+pub struct Linted {
+    /// The workflows with their plans, and the findings that stand against these.
+    pub outcome: Outcome,
+    /// All findings: at their levels, without those that comments allow, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Which rules have looked; a suppression is unused only if its rule did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ran {
+    /// Those of workflows.
+    pub workflow: bool,
+}
+
+/// Checks a text alone: its syntax errors, and what the rules of texts find. `evaluated` says that
+/// the workflow model is checked too, which then speaks for what both can see. Raw findings, for
+/// [`finish`]. Needs a large stack.
+pub fn syntax(text: &Text, evaluated: bool) -> Vec<Diagnostic> {
+    let mut out = text.errors().to_vec();
+    for rule in registry::RULES {
+        let Stage::Text(run, when) = rule.stage else { continue };
+        let wanted = match when {
+            When::Always => true,
+            When::Alone => !evaluated,
+            When::Whole => !evaluated && text.errors().is_empty(),
+        };
+        if wanted {
+            run(text, &mut out);
+        }
+    }
+    out
+}
+
+/// Checks any Nix file as a text.
+pub fn plain(source: Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
+    on_big_stack(|| match Text::new(source.clone()) {
+        Some(text) => finish(syntax(&text, false), Some(&text), Ran::default(), levels),
+        None => load::not_utf8(&source).into_iter().collect(),
+    })
+}
+
+/// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
+/// file system; it is called on the thread that evaluates.
+pub fn file(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
+    on_big_stack(|| {
+        let io = io();
+        let bytes = io.read_file(&request.file).ok();
+        let text = bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)));
+        let mut ran = Ran::default();
+        let outcome = load::load_with(request, io, &mut |checked| {
+            let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
+            ran.workflow = true;
+            let model = Model { workflow, graph };
+            for rule in registry::RULES {
+                if let Stage::Workflow(run) = rule.stage {
+                    run(&model, &mut checked.diagnostics);
+                }
+            }
+        });
+        let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
+        found.extend(text.iter().flat_map(|t| syntax(t, ran.workflow)));
+        Linted { diagnostics: finish(found, text.as_ref(), ran, levels), outcome }
+    })
+}
+
+/// Raw findings made final: those that comments allow are left out, each gets its level, what is
+/// said twice is said once. `text` is the file that was checked as a whole; findings in other files
+/// are held against the comments there. Needs a large stack.
+pub fn finish(found: Vec<Diagnostic>, text: Option<&Text>, ran: Ran, levels: &Levels) -> Vec<Diagnostic> {
+    let mut main = text.map(|t| (t, Suppressions::of(t)));
+    let mut others: Vec<(Arc<Source>, Option<Suppressions>)> = Vec::new();
+    let mut kept = Vec::new();
+    for d in found {
+        let covered = match (&d.primary, &mut main) {
+            (None, _) => false,
+            (Some(p), Some((t, s))) if p.place.source.name() == t.source().name() => s.cover(&d),
+            (Some(p), _) => {
+                let source = &p.place.source;
+                let known = others.iter().position(|(s, _)| s.name() == source.name());
+                let at = known.unwrap_or_else(|| {
+                    let comments = Text::new(source.clone()).map(|t| Suppressions::of(&t));
+                    others.push((source.clone(), comments));
+                    others.len() - 1
+                });
+                others[at].1.as_mut().is_some_and(|s| s.cover(&d))
+            }
+        };
+        // What cannot be evaluated cannot be allowed either.
+        if !covered || !levels.may_change(d.code) {
+            kept.push(d);
+        }
+    }
+    if let Some((t, s)) = main {
+        let looked_for = |code: &str| levels.reports(code) && (registry::is_of_text(code) || ran.workflow);
+        kept.extend(s.rest(t, &looked_for));
+    }
+    let mut kept: Vec<Diagnostic> = kept.into_iter().filter_map(|d| levels.apply(d)).collect();
+    kept.sort_by_cached_key(|d| {
+        let place = d.primary.as_ref().map(|l| (l.place.source.name().to_string(), l.place.start));
+        (place.is_none(), place, d.code, std::cmp::Reverse(d.severity))
+    });
+    one_cause(&mut kept);
+    let mut seen = HashSet::new();
+    kept.retain(|d| match &d.primary {
+        Some(l) => {
+            seen.insert((d.code, l.place.source.name().clone(), l.place.start, l.place.end, repeats(d)))
+        }
+        None => true,
+    });
+    kept
+}
+
+/// Where an error stands, a lesser finding about the same text follows from it.
+fn one_cause(found: &mut Vec<Diagnostic>) {
+    let place = |d: &Diagnostic| {
+        d.primary.as_ref().map(|l| (l.place.source.name().clone(), l.place.start, l.place.end))
+    };
+    let errors: HashSet<_> =
+        found.iter().filter(|d| d.severity == Severity::Error).filter_map(place).collect();
+    found.retain(|d| {
+        d.severity == Severity::Error
+            || !registry::is_of_text(d.code)
+            || place(d).is_none_or(|p| !errors.contains(&p))
+    });
+}
+
+/// What tells two findings of one code at one place apart.
+fn repeats(d: &Diagnostic) -> Option<String> {
+    // A hint about the text repeats what the model says; two errors may be two mistakes.
+    (d.severity == Severity::Error && !registry::is_of_text(d.code)).then(|| d.message.clone())
+}

@@ -1,0 +1,18 @@
+//! Owns: checks of Nix text and of workflows beyond what a run needs: rules, suppressions, levels, fixes.
+//! May import: base diag syntax ir eval workflow.
+//!
+//! A rule is a file in `rules/` and a row in [`registry`]. Rules of the text work on any Nix file,
+//! broken or not; rules of the workflow see the decoded model while its spans still resolve. What
+//! stands against a run is found by `workflow` itself.
+
+pub mod check;
+pub mod fix;
+pub mod levels;
+pub mod registry;
+mod rules;
+mod suppress;
+pub mod text;
+
+pub use check::{Linted, file, finish, plain, syntax};
+pub use levels::{Level, Levels};
+pub use text::Text;

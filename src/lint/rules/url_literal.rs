@@ -1,0 +1,23 @@
+//! NXA017: a URL without quotes.
+
+use rnix::{NodeOrToken, SyntaxKind};
+
+use crate::diag::{Applicability, Diagnostic, Severity};
+use crate::lint::text::Text;
+
+pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
+    let tokens = text.root().descendants_with_tokens().filter_map(NodeOrToken::into_token);
+    for token in tokens.filter(|t| t.kind() == SyntaxKind::TOKEN_URI) {
+        let mut d = text.find(
+            Severity::Warning,
+            "NXA017",
+            "a URL without quotes is an old form of a string",
+            token.text_range(),
+            "a string",
+        );
+        // No character of a URL means anything in a string.
+        let edit = text.edit(token.text_range(), format!("\"{}\"", token.text()));
+        d.fixes.push(text.fix("put it in quotes", edit, Applicability::Safe));
+        out.push(d);
+    }
+}

@@ -1,0 +1,136 @@
+//! A Nix text as rules see it: the lossless tree, what its names refer to, and edits on it.
+
+use std::sync::Arc;
+
+use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
+
+use crate::base::source::{Place, Source};
+use crate::diag::{Applicability, Diagnostic, Edit, Fix, Label, Severity};
+use crate::eval::builtins;
+use crate::syntax::names::Names;
+use crate::syntax::tree;
+
+/// A text with its tree. Make it on a large stack: texts may be nested deep.
+pub struct Text {
+    source: Arc<Source>,
+    root: SyntaxNode,
+    names: Names,
+    errors: Vec<Diagnostic>,
+}
+
+impl Text {
+    /// The text of a source; `None` when it is not UTF-8.
+    pub fn new(source: Arc<Source>) -> Option<Text> {
+        let (parse, true) = tree::lossless(source.text()) else { return None };
+        let root = parse.syntax();
+        let names = Names::of(&root, &builtins::is_global);
+        let errors = tree::syntax_diagnostics(&source);
+        Some(Text { source, root, names, errors })
+    }
+
+    /// Where the text came from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The root of the tree.
+    pub fn root(&self) -> &SyntaxNode {
+        &self.root
+    }
+
+    /// What its names refer to.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Its syntax errors.
+    pub fn errors(&self) -> &[Diagnostic] {
+        &self.errors
+    }
+
+    /// The text itself.
+    pub fn str(&self) -> &str {
+        std::str::from_utf8(self.source.text()).unwrap_or_default()
+    }
+
+    /// The place of a range.
+    pub fn place(&self, range: TextRange) -> Place {
+        Place { source: self.source.clone(), start: range.start().into(), end: range.end().into() }
+    }
+
+    /// A finding of this code's severity at a range.
+    pub(super) fn find(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        message: impl Into<String>,
+        range: TextRange,
+        label: impl Into<String>,
+    ) -> Diagnostic {
+        let mut d = Diagnostic::new(severity, code, message);
+        d.primary = Some(Label { place: self.place(range), text: label.into() });
+        d
+    }
+
+    /// A secondary label.
+    pub(super) fn label(&self, range: TextRange, text: impl Into<String>) -> Label {
+        Label { place: self.place(range), text: text.into() }
+    }
+
+    /// An edit that replaces a range.
+    pub(super) fn edit(&self, range: TextRange, text: impl Into<String>) -> Edit {
+        Edit { place: self.place(range), text: text.into() }
+    }
+
+    /// A fix of one edit.
+    pub(super) fn fix(&self, title: impl Into<String>, edit: Edit, applicability: Applicability) -> Fix {
+        Fix { title: title.into(), edits: vec![edit], applicability }
+    }
+
+    /// The node of this kind at exactly a range.
+    pub fn node_at(&self, start: u32, end: u32) -> Option<SyntaxNode> {
+        let range = TextRange::new(start.into(), end.into());
+        if range.end() > self.root.text_range().end() {
+            return None;
+        }
+        let node = match self.root.covering_element(range) {
+            NodeOrToken::Node(n) => n,
+            NodeOrToken::Token(t) => t.parent()?,
+        };
+        node.ancestors()
+            .take_while(|n| n.text_range() == range || range.contains_range(n.text_range()))
+            .last()
+    }
+
+    /// The range to remove with a node, so that no gap stays: its whole lines when it stands alone
+    /// on them, otherwise the blanks before it.
+    pub(super) fn removal(&self, node: TextRange) -> TextRange {
+        let text = self.str();
+        let (start, end): (usize, usize) = (node.start().into(), node.end().into());
+        let blank = |c: char| c == ' ' || c == '\t';
+        let before = text[..start].trim_end_matches(blank);
+        let after = text[end..].trim_start_matches(blank);
+        let own_lines = (before.is_empty() || before.ends_with('\n')) && after.starts_with('\n');
+        let (from, to) = match own_lines {
+            true => (before.len(), text.len() - after.len() + 1),
+            false if before.ends_with('\n') || before.is_empty() => (start, text.len() - after.len()),
+            false => (before.len(), end),
+        };
+        TextRange::new(TextSize::from(from as u32), TextSize::from(to as u32))
+    }
+}
+
+/// Whether a token is a blank or a comment.
+pub(super) fn is_trivia(kind: SyntaxKind) -> bool {
+    matches!(kind, SyntaxKind::TOKEN_WHITESPACE | SyntaxKind::TOKEN_COMMENT)
+}
+
+/// The next token that is neither blank nor comment.
+pub(super) fn next_token(token: &SyntaxToken) -> Option<SyntaxToken> {
+    std::iter::successors(token.next_token(), SyntaxToken::next_token).find(|t| !is_trivia(t.kind()))
+}
+
+/// The last token before that is neither blank nor comment.
+pub(super) fn previous_token(token: &SyntaxToken) -> Option<SyntaxToken> {
+    std::iter::successors(token.prev_token(), SyntaxToken::prev_token).find(|t| !is_trivia(t.kind()))
+}
