@@ -22,6 +22,7 @@ fn findings(text: &str) -> Vec<Diagnostic> {
         pure_eval: false,
         trace_verbose: false,
         abort_on_warn: false,
+        lints: Default::default(),
         home: None,
         now: 0,
         limits: Limits::default(),

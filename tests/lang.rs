@@ -107,6 +107,7 @@ fn evaluate_here(expr: &[u8]) -> Vec<u8> {
         pure_eval: false,
         trace_verbose: false,
         abort_on_warn: false,
+        lints: Default::default(),
         home: Some(PathBuf::from("/homeless")),
         now: 1_700_000_000,
         limits: Limits::default(),

@@ -42,6 +42,7 @@ fn settings() -> Settings {
         pure_eval: false,
         trace_verbose: false,
         abort_on_warn: false,
+        lints: Default::default(),
         home: None,
         now: 0,
         limits: Limits {

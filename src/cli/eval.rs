@@ -3,19 +3,22 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
+use bumpalo::Bump;
 use clap::Args;
 
 use super::error::{CliError, Exit};
-use super::nix_error::plain;
+use super::nix_error::{plain, warning};
 use super::nix_options::{Argument, NixOptions};
-use crate::base::source::{SourceName, SpanId};
+use crate::base::source::{Source, SourceName, SpanId};
 use crate::base::symbol::Symbol;
 use crate::eval::builtins::xml::{self, settled};
 use crate::eval::coerce::{Coerce, type_name};
 use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::io::System;
 use crate::eval::{Attrs, Evaluation, Heap, Res, Slot, Value, attrs, builtins, on_big_stack};
+use crate::syntax;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +55,10 @@ pub(super) struct EvalArgs {
     /// Print a string as it is
     #[arg(long)]
     raw: bool,
-    /// Evaluate; the only thing that this command does
+    /// Print the expressions as they are understood, and evaluate nothing
+    #[arg(long)]
+    parse: bool,
+    /// Evaluate; what this command does anyway
     #[arg(long, hide = true)]
     eval: bool,
     /// Accepted for its meaning to Nix; evaluation never writes to the store
@@ -81,7 +87,9 @@ pub(super) fn run(args: &EvalArgs) -> Result<Exit, CliError> {
         let evaluation = Evaluation::new(&heap, resolved.settings.clone(), Rc::new(System))
             .map_err(CliError::io("preparing evaluation"))
             .map_err(Failure::Io)?;
-        Session { ev: evaluation, args, auto: Vec::new() }.all(failed)
+        let mut session = Session { ev: evaluation, args, auto: Vec::new() };
+        session.ev.warn = Box::new(|of| eprintln!("{}", warning(of)));
+        session.all(failed)
     });
     match outcome {
         Ok(()) => Ok(Exit::Success),
@@ -132,20 +140,29 @@ impl<'h> Session<'_, 'h> {
         Ok(())
     }
 
-    /// What is printed for one argument.
-    fn target(&mut self, target: &str, here: &Path) -> Result<Vec<u8>, TargetError> {
-        let root = if target == "-" {
+    /// The text of one argument, and the directory that its paths start from.
+    fn source(&mut self, target: &str, here: &Path) -> Result<(Arc<Source>, PathBuf), TargetError> {
+        if target == "-" {
             let mut text = Vec::new();
             let read = io::stdin().lock().read_to_end(&mut text);
             read.map_err(CliError::io("reading standard input")).map_err(TargetError::Io)?;
-            self.ev.eval_text(SourceName::Stdin, &text, here)?
-        } else if self.args.expr {
-            self.ev.eval_text(SourceName::String, target.as_bytes(), here)?
-        } else {
-            let path = self.file(target, here)?;
-            let file = self.ev.resolve_import(&path, SpanId::NONE)?;
-            self.ev.eval_file(&file, SpanId::NONE)?
-        };
+            return Ok((Source::new(SourceName::Stdin, text), here.to_owned()));
+        }
+        if self.args.expr {
+            return Ok((Source::new(SourceName::String, target.as_bytes().to_vec()), here.to_owned()));
+        }
+        let path = self.file(target, here)?;
+        let file = self.ev.resolve_import(&path, SpanId::NONE)?;
+        Ok(self.ev.read_source(&file, SpanId::NONE)?)
+    }
+
+    /// What is printed for one argument.
+    fn target(&mut self, target: &str, here: &Path) -> Result<Vec<u8>, TargetError> {
+        let (source, dir) = self.source(target, here)?;
+        if self.args.parse {
+            return Ok(self.parsed(source, &dir)?);
+        }
+        let root = self.ev.eval_source(source, &dir)?;
         let whole = [String::new()];
         let paths = if self.args.attr.is_empty() { &whole[..] } else { &self.args.attr };
         let mut out = Vec::new();
@@ -162,6 +179,18 @@ impl<'h> Session<'_, 'h> {
             };
             self.print(value, &mut out)?;
         }
+        Ok(out)
+    }
+
+    /// The expression as Nix understands it, with what it is short for.
+    fn parsed(&self, source: Arc<Source>, dir: &Path) -> Res<Vec<u8>> {
+        self.ev.lower_source(source.clone(), dir)?;
+        let arena = Bump::new();
+        let options = syntax::Options { lints: syntax::Lints::default(), ..self.ev.syntax_options() };
+        let tree = syntax::parse(source.text(), &arena, options)
+            .map_err(|e| EvalError::new(ErrorKind::Syntax, e.to_string(), SpanId::NONE))?;
+        let mut out = syntax::show::show(tree, dir.as_os_str().as_encoded_bytes());
+        out.push(b'\n');
         Ok(out)
     }
 
@@ -243,8 +272,10 @@ impl<'h> Session<'_, 'h> {
             let slot = self.ev.slot(value);
             if args.strict {
                 self.ev.force_deep(slot, SpanId::NONE)?;
+                self.ev.print(slot, out)?;
+            } else {
+                self.ev.print_lazily(slot, out)?;
             }
-            self.ev.print(slot, out)?;
             out.push(b'\n');
         }
         Ok(())

@@ -4,26 +4,26 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::base::source::{Place, SpanId};
+use crate::diag::Diagnostic;
+use crate::eval::error::TraceFrame;
 use crate::eval::{ErrorKind, EvalError};
 
 /// Frames of a trace that are shown without `--show-trace`.
 const SHORT_TRACE: usize = 3;
+/// Repeated frames that are written all the same.
+const FEW: usize = 5;
 
 /// The error as `nix-instantiate` prints it, without colour.
 pub(super) fn plain(error: &EvalError, show_trace: bool) -> String {
-    let mut text = String::new();
     if let Some(first) = error.diagnostics.first() {
-        message(&mut text, &first.message);
-        if let Some(label) = &first.primary {
-            place_lines(&mut text, "", &label.place);
-        }
-        return with_prefix(&text);
+        return with_prefix("error:", &diagnostic(first));
     }
+    let mut text = String::new();
     let traced = trace(&mut text, error, show_trace);
     if traced {
         text.push_str("\nerror: ");
     }
-    message(&mut text, &error.text());
+    line(&mut text, &error.text());
     // What `throw` and `abort` raise has no place of its own in Nix; the frame of the call tells it.
     let placeless = traced && matches!(error.kind, ErrorKind::Throw | ErrorKind::Abort);
     if let Some(place) = error.span.resolve().filter(|_| !placeless) {
@@ -32,12 +32,26 @@ pub(super) fn plain(error: &EvalError, show_trace: bool) -> String {
     if let Some(names) = one_of(&error.suggestions) {
         line(&mut text, &format!("Did you mean {names}?"));
     }
-    with_prefix(&text)
+    with_prefix("error:", &text)
 }
 
-/// `error: ` before the text, which is indented below it.
-fn with_prefix(text: &str) -> String {
-    let mut out = String::from("error:");
+/// A warning as Nix prints it, without colour.
+pub(super) fn warning(of: &Diagnostic) -> String {
+    with_prefix("warning:", &diagnostic(of))
+}
+
+fn diagnostic(of: &Diagnostic) -> String {
+    let mut text = String::new();
+    line(&mut text, &of.message);
+    if let Some(label) = &of.primary {
+        place_lines(&mut text, "", &label.place);
+    }
+    text
+}
+
+/// The prefix before the text, which is indented to stand behind it.
+fn with_prefix(prefix: &str, text: &str) -> String {
+    let mut out = String::from(prefix);
     for (i, l) in text.trim_end_matches('\n').split('\n').enumerate() {
         match (i, l.is_empty()) {
             (0, true) => {}
@@ -47,7 +61,8 @@ fn with_prefix(text: &str) -> String {
             }
             (_, true) => out.push('\n'),
             (_, false) => {
-                out.push_str("\n       ");
+                out.push('\n');
+                out.extend(std::iter::repeat_n(' ', prefix.len() + 1));
                 out.push_str(l);
             }
         }
@@ -60,10 +75,6 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-fn message(out: &mut String, text: &str) {
-    line(out, text);
-}
-
 /// Frames that tell of calls of user functions are added by Nix only when the whole trace is asked
 /// for.
 fn is_call_frame(text: &str) -> bool {
@@ -74,28 +85,23 @@ fn is_call_frame(text: &str) -> bool {
 /// Writes the trace; whether there was any.
 fn trace(out: &mut String, error: &EvalError, show_trace: bool) -> bool {
     let mut seen: HashSet<(String, SpanId)> = HashSet::new();
-    let (mut count, mut truncated, mut skipped, mut any) = (0, false, 0usize, false);
-    for frame in error.trace() {
-        if frame.text.is_empty() || (!show_trace && is_call_frame(&frame.text)) {
+    let mut skipped: Vec<&TraceFrame> = Vec::new();
+    let (mut count, mut truncated, mut any) = (0, false, false);
+    for of in error.trace() {
+        if of.text.is_empty() || (!show_trace && is_call_frame(&of.text)) {
             continue;
         }
         any = true;
         truncated |= !show_trace && count > SHORT_TRACE;
-        if truncated && !frame.user {
+        if truncated && !of.user {
             continue;
         }
-        if !seen.insert((frame.text.clone(), frame.span)) {
-            skipped += 1;
+        if !seen.insert((of.text.clone(), of.span)) {
+            skipped.push(of);
             continue;
         }
-        duplicates(out, &mut skipped);
-        count += 1;
-        out.push('\n');
-        line(out, &format!("… {}", frame.text));
-        if let Some(place) = frame.span.resolve() {
-            place_lines(out, "  ", &place);
-            count += 1;
-        }
+        count += duplicates(out, &mut skipped);
+        count += 1 + frame(out, of);
     }
     duplicates(out, &mut skipped);
     if truncated {
@@ -105,12 +111,25 @@ fn trace(out: &mut String, error: &EvalError, show_trace: bool) -> bool {
     any
 }
 
-fn duplicates(out: &mut String, skipped: &mut usize) {
-    if *skipped > 0 {
-        out.push('\n');
-        line(out, &format!("({skipped} duplicate frames omitted)"));
-        *skipped = 0;
+/// Writes a frame; 1 if its place is known.
+fn frame(out: &mut String, of: &TraceFrame) -> usize {
+    out.push('\n');
+    line(out, &format!("… {}", of.text));
+    let place = of.span.resolve();
+    if let Some(place) = &place {
+        place_lines(out, "  ", place);
     }
+    usize::from(place.is_some())
+}
+
+/// Writes frames that were there before, or, of many, how many they are.
+fn duplicates(out: &mut String, skipped: &mut Vec<&TraceFrame>) -> usize {
+    if skipped.len() > FEW {
+        out.push('\n');
+        line(out, &format!("({} duplicate frames omitted)", skipped.len()));
+        skipped.clear();
+    }
+    skipped.drain(..).map(|of| frame(out, of)).sum()
 }
 
 /// `at FILE:LINE:COLUMN:` and the lines around it.
@@ -131,8 +150,7 @@ fn place_lines(out: &mut String, indent: &str, place: &Place) {
     // Writing to a string cannot fail.
     let _ = writeln!(after, "      |{pad}^");
     let next = number + 1;
-    let ends_with_newline = place.source.text().last() == Some(&b'\n');
-    if next < last || (next == last && !ends_with_newline) {
+    if next <= last {
         let code = String::from_utf8_lossy(place.source.line(next)).into_owned();
         let _ = writeln!(after, " {next:5}| {}", code.trim_end_matches('\r'));
     }

@@ -2,12 +2,13 @@
 //! `NIX_PATH`.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
 use super::error::CliError;
 use crate::eval::{Limits, Settings};
+use crate::syntax::{Lint, Lints};
 
 /// What steers evaluation.
 #[derive(Args, Clone, Debug, Default)]
@@ -38,11 +39,29 @@ pub(super) struct NixOptions {
     #[arg(long, overrides_with = "pure_eval")]
     pub(super) impure: bool,
     /// Show every call on the way to an error
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_show_trace")]
     pub(super) show_trace: bool,
+    /// Show only the first calls on the way to an error
+    #[arg(long, hide = true, overrides_with = "show_trace")]
+    pub(super) no_show_trace: bool,
     /// Nested calls that evaluation may reach
     #[arg(long, value_name = "N")]
     pub(super) max_call_depth: Option<u32>,
+    /// Memory that evaluation may take, as `512M` or `2G`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) max_heap_size: Option<usize>,
+    /// Time that evaluation may take, as `30s` or `5m`
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) max_eval_time: Option<Duration>,
+    /// What to do about URLs without quotes: ignore, warn or fatal
+    #[arg(long, value_name = "WHAT", value_parser = lint)]
+    pub(super) lint_url_literals: Option<Lint>,
+    /// What to do about path literals that begin with `/` or `~/`
+    #[arg(long, value_name = "WHAT", value_parser = lint)]
+    pub(super) lint_absolute_path_literals: Option<Lint>,
+    /// What to do about path literals without `./`
+    #[arg(long, value_name = "WHAT", value_parser = lint)]
+    pub(super) lint_short_path_literals: Option<Lint>,
     /// Print what `builtins.traceVerbose` is given
     #[arg(long)]
     pub(super) trace_verbose: bool,
@@ -71,7 +90,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "eval-cores",
     "keep-derivations",
     "keep-outputs",
-    "lint-url-literals",
     "max-jobs",
     "restrict-eval",
     "sandbox",
@@ -81,7 +99,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "trusted-users",
     "use-xdg-base-directories",
     "warn-dirty",
-    "warn-short-path-literals",
 ];
 
 /// Experimental features that Nix knows.
@@ -158,7 +175,13 @@ impl NixOptions {
         if let Some(system) = &self.system {
             settings.system.clone_from(system);
         }
-        resolved.show_trace |= self.show_trace;
+        settings.limits.heap = self.max_heap_size.or(settings.limits.heap);
+        settings.limits.time = self.max_eval_time.or(settings.limits.time);
+        let lints = &mut settings.lints;
+        lints.urls = self.lint_url_literals.unwrap_or(lints.urls);
+        lints.absolute_paths = self.lint_absolute_path_literals.unwrap_or(lints.absolute_paths);
+        lints.short_paths = self.lint_short_path_literals.unwrap_or(lints.short_paths);
+        resolved.show_trace = (resolved.show_trace || self.show_trace) && !self.no_show_trace;
         settings.search_path = self.include.iter().map(|e| search_entry(e)).collect();
         if !settings.pure_eval {
             let entries = split_nix_path(nix_path.as_deref().unwrap_or(""));
@@ -194,6 +217,12 @@ impl Resolved {
                     CliError::Nix(format!("error: setting '{name}' has invalid value '{value}'"))
                 })?;
             }
+            "lint-url-literals" => settings.lints.urls = lint_setting(name, value)?,
+            "lint-absolute-path-literals" => settings.lints.absolute_paths = lint_setting(name, value)?,
+            "lint-short-path-literals" => settings.lints.short_paths = lint_setting(name, value)?,
+            "warn-short-path-literals" => {
+                settings.lints.short_paths = if boolean(name, value)? { Lint::Warn } else { Lint::Ignore };
+            }
             "nix-path" => *nix_path = Some(value.split_whitespace().collect::<Vec<_>>().join(":")),
             "extra-nix-path" => {
                 let before = nix_path.take().unwrap_or_default();
@@ -218,6 +247,7 @@ fn defaults() -> Settings {
         features: vec!["fetch-tree".into()],
         pure_eval: false,
         trace_verbose: false,
+        lints: Lints::default(),
         abort_on_warn: set("NIX_ABORT_ON_WARN").is_some(),
         home: set("HOME").map(PathBuf::from),
         now,
@@ -231,6 +261,51 @@ fn boolean(name: &str, value: &str) -> Result<bool, CliError> {
         "false" | "no" | "0" => Ok(false),
         _ => Err(CliError::Nix(format!("error: Boolean setting '{name}' has invalid value '{value}'"))),
     }
+}
+
+fn lint(word: &str) -> Result<Lint, String> {
+    match word {
+        "ignore" => Ok(Lint::Ignore),
+        "warn" => Ok(Lint::Warn),
+        "fatal" => Ok(Lint::Fatal),
+        _ => Err("`ignore`, `warn` or `fatal` is expected".into()),
+    }
+}
+
+fn lint_setting(name: &str, value: &str) -> Result<Lint, CliError> {
+    lint(value).map_err(|_| {
+        CliError::Nix(format!(
+            "error: option '{name}' has invalid value '{value}', expected 'ignore', 'warn', or 'fatal'"
+        ))
+    })
+}
+
+/// Bytes, of a number that `K`, `M` or `G` may follow.
+fn size(text: &str) -> Result<usize, String> {
+    let expected = || "a number of bytes is expected, as `512M` or `2G`".to_owned();
+    let (number, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let number: usize = number.parse().map_err(|_| expected())?;
+    number.checked_mul(1 << shift).filter(|&n| n > 0).ok_or_else(expected)
+}
+
+/// A time, of a number that `ms`, `s`, `m` or `h` follows; seconds without.
+fn time(text: &str) -> Result<Duration, String> {
+    let expected = || "a time is expected, as `500ms`, `30s`, `5m` or `1h`".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| expected())?;
+    let factor = match &text[digits..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(expected()),
+    };
+    number.checked_mul(factor).filter(|&ms| ms > 0).map(Duration::from_millis).ok_or_else(expected)
 }
 
 /// The settings in a text of the form of `nix.conf`.
@@ -290,6 +365,17 @@ mod tests {
         let entries = split_nix_path("nixpkgs=/a:/b:x=https://h/y.tar.gz:n=flake:nixpkgs:/c");
         assert_eq!(entries, ["nixpkgs=/a", "/b", "x=https://h/y.tar.gz", "n=flake:nixpkgs", "/c"]);
         assert_eq!(search_entry("nixpkgs=/a=b"), ("nixpkgs".into(), "/a=b".into()));
+    }
+
+    #[test]
+    fn limits_have_units() {
+        assert_eq!(size("2G"), Ok(2 << 30));
+        assert_eq!(size("700"), Ok(700));
+        assert!(size("0").is_err() && size("M").is_err() && size("99999999999999G").is_err());
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(time("7"), Ok(Duration::from_secs(7)));
+        assert!(time("5 m").is_err() && time("x").is_err() && time("0").is_err());
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl<'h> Evaluation<'h> {
     pub fn equal_slots(&mut self, a: &Slot<'h>, b: &Slot<'h>, span: SpanId) -> Res<bool> {
         let x = self.force(a)?;
         let y = self.force(b)?;
-        if std::ptr::eq(end(a), end(b)) {
+        if same_cell(a, b) {
             return Ok(true);
         }
         self.equal(x, y, span)
@@ -113,6 +113,11 @@ impl<'h> Evaluation<'h> {
             }
         })
     }
+}
+
+/// Whether both lead to one cell.
+pub(super) fn same_cell<'h>(a: &Slot<'h>, b: &Slot<'h>) -> bool {
+    std::ptr::eq(end(a), end(b))
 }
 
 /// The cell at the end of a chain of references.

@@ -14,6 +14,8 @@ use super::io::EvalIo;
 use super::value::{Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
+use crate::diag::Diagnostic;
+use crate::syntax::Lints;
 
 /// Where evaluation stops, with an error.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Settings {
     pub trace_verbose: bool,
     /// Stop at warnings of `builtins.warn`.
     pub abort_on_warn: bool,
+    /// What is done about discouraged literals.
+    pub lints: Lints,
     /// Home directory, for `~/`.
     pub home: Option<PathBuf>,
     /// Seconds since 1970 that `builtins.currentTime` gives.
@@ -79,6 +83,8 @@ pub struct Evaluation<'h> {
     pub io: Rc<dyn EvalIo>,
     /// Lines that `trace` and `warn` print.
     pub messages: Messages,
+    /// Told of discouraged literals in files that are read.
+    pub warn: Box<dyn Fn(&Diagnostic)>,
     pub(super) frames: FrameStack<'h>,
     pub(super) globals: &'h [Slot<'h>],
     pub(super) global_index: Rc<HashMap<Symbol, u32>>,
@@ -132,6 +138,7 @@ impl<'h> Evaluation<'h> {
                 let mut err = std::io::stderr().lock();
                 let _ = err.write_all(line).and_then(|()| err.write_all(b"\n"));
             }),
+            warn: Box::new(|_| {}),
             frames: FrameStack::new()?,
             globals,
             global_index: Rc::new(global_index),

@@ -137,7 +137,7 @@ impl<'h> Evaluation<'h> {
     }
 
     /// What stands for the content of a slot elsewhere: the value itself where copying cannot be
-    /// told from sharing, else a reference, to which the slot is moved if it is not on the heap.
+    /// told from sharing (a list is printed as repeated only where its cell is), else a reference, to which the slot is moved if it is not on the heap.
     #[inline]
     pub fn share(&mut self, slot: &Slot<'h>) -> Value<'h> {
         match slot.get() {
@@ -147,7 +147,6 @@ impl<'h> Evaluation<'h> {
                 | Value::Int(..)
                 | Value::Str(_)
                 | Value::Path(_)
-                | Value::List(_)
                 | Value::Attrs(_)) => v,
                 _ => Value::Ref(target),
             },
@@ -156,7 +155,6 @@ impl<'h> Evaluation<'h> {
             | Value::Int(..)
             | Value::Str(_)
             | Value::Path(_)
-            | Value::List(_)
             | Value::Attrs(_)) => v,
             v => {
                 let r = Value::Ref(self.heap.slot(v));

@@ -1,5 +1,6 @@
 //! Loading files: search path, `import`, and expressions given as text.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +10,10 @@ use super::heap::{Env, Frame};
 use super::io::FileKind;
 use super::value::{Res, Slot, Value};
 use crate::base::source::{Source, SourceName, SpanId};
+use crate::base::symbol::Symbol;
 use crate::ir::lower::{self, LowerOptions};
 use crate::ir::module::Module;
+use crate::syntax;
 
 /// Symbolic links followed before a path is taken for a circle.
 const MAX_LINKS: u32 = 64;
@@ -18,14 +21,29 @@ const MAX_LINKS: u32 = 64;
 impl<'h> Evaluation<'h> {
     /// Reads a text without evaluating it, as `nix-instantiate --parse` does.
     pub fn lower_source(&self, source: Arc<Source>, base_dir: &Path) -> Res<Arc<Module>> {
-        let pipes = self.settings.feature("pipe-operators");
-        let options = LowerOptions { base_dir, globals: &self.global_index, pipe_operators: pipes };
+        self.lower_with(source, base_dir, &self.global_index)
+    }
+
+    /// [`Evaluation::lower_source`] with other global names.
+    pub(super) fn lower_with(
+        &self,
+        source: Arc<Source>,
+        base_dir: &Path,
+        globals: &HashMap<Symbol, u32>,
+    ) -> Res<Arc<Module>> {
+        let syntax = self.syntax_options();
+        let options = LowerOptions { base_dir, globals, syntax, warn: &*self.warn };
         lower::load(source, &options).map_err(|diagnostics| {
             let first = diagnostics.first().map(|d| d.message.clone()).unwrap_or_default();
             let mut e = EvalError::new(ErrorKind::Syntax, first, SpanId::NONE);
             e.diagnostics = diagnostics.into();
             e
         })
+    }
+
+    /// How texts are parsed.
+    pub fn syntax_options(&self) -> syntax::Options {
+        syntax::Options { pipes: self.settings.feature("pipe-operators"), lints: self.settings.lints }
     }
 
     /// Evaluates a text as if it stood in a file of directory `base_dir`.
@@ -63,10 +81,15 @@ impl<'h> Evaluation<'h> {
 
     /// The value of a file that is not remembered.
     pub fn eval_file(&mut self, file: &Path, span: SpanId) -> Res<Value<'h>> {
+        let (source, dir) = self.read_source(file, span)?;
+        self.eval_source(source, &dir)
+    }
+
+    /// The text of a file, and its directory.
+    pub fn read_source(&self, file: &Path, span: SpanId) -> Res<(Arc<Source>, PathBuf)> {
         let text = self.io.read_file(file).map_err(|e| io_error("opening file", file, &e, span))?;
         let source = Source::new(SourceName::Path(file.to_owned()), text);
-        let dir = file.parent().unwrap_or(Path::new("/")).to_owned();
-        self.eval_source(source, &dir)
+        Ok((source, file.parent().unwrap_or(Path::new("/")).to_owned()))
     }
 
     /// The file that importing a path reads: links resolved, `default.nix` added to directories.

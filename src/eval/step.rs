@@ -98,14 +98,7 @@ impl<'h> Evaluation<'h> {
             }
             Kind::Assert { cond, text, body } => {
                 if !self.condition(cond, frame, env)? {
-                    let mut msg = b"assertion '".to_vec();
-                    msg.extend_from_slice(text);
-                    msg.extend_from_slice(b"' failed");
-                    if let Kind::Binary(BinOp::Eq, l, r) = &cond.kind {
-                        let (l, r) = (self.eval(l, frame, env)?, self.eval(r, frame, env)?);
-                        let _ = (l, r);
-                    }
-                    return Err(EvalError::new(ErrorKind::Assertion, msg, e.span));
+                    return Err(self.assertion_failed(cond, text, e.span, frame, env));
                 }
                 self.eval(body, frame, env)
             }
@@ -145,7 +138,6 @@ impl<'h> Evaluation<'h> {
                     | Value::Int(..)
                     | Value::Str(_)
                     | Value::Path(_)
-                    | Value::List(_)
                     | Value::Attrs(_)) => v,
                     _ => Value::Ref(slot),
                 },
@@ -542,7 +534,6 @@ pub fn share_element<'h>(slot: &'h Slot<'h>) -> Value<'h> {
         | Value::Int(..)
         | Value::Str(_)
         | Value::Path(_)
-        | Value::List(_)
         | Value::Attrs(_)
         | Value::Ref(_)) => v,
         _ => Value::Ref(slot),

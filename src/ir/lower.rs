@@ -30,8 +30,10 @@ pub struct LowerOptions<'a> {
     pub base_dir: &'a Path,
     /// Global names and their indices.
     pub globals: &'a HashMap<Symbol, u32>,
-    /// Whether `|>` and `<|` are accepted.
-    pub pipe_operators: bool,
+    /// Settings of the parser.
+    pub syntax: syntax::Options,
+    /// Told of discouraged literals.
+    pub warn: &'a dyn Fn(&Diagnostic),
 }
 
 /// A variable that nothing defines.
@@ -68,12 +70,16 @@ fn load_in(
     options: &LowerOptions<'_>,
     arena: &Bump,
 ) -> Result<Arc<Module>, Vec<Diagnostic>> {
-    let parse_options = syntax::Options { pipes: options.pipe_operators };
     let text = source.text().clone();
-    let root = syntax::parse(&text, arena, parse_options).map_err(|first| match first.problem {
-        Problem::PipesDisabled | Problem::TooDeep(_) | Problem::TooLarge => vec![first.diagnostic(&source)],
-        _ => syntax::syntax_errors(&source, &first),
-    })?;
+    let warn = |e: &ParseError| (options.warn)(&e.diagnostic(&source));
+    let root =
+        syntax::parse_warning(&text, arena, options.syntax, warn).map_err(|first| match first.problem {
+            Problem::PipesDisabled
+            | Problem::TooDeep(_)
+            | Problem::TooLarge
+            | Problem::Discouraged { .. } => vec![first.diagnostic(&source)],
+            _ => syntax::syntax_errors(&source, &first),
+        })?;
     lower(source, root, options)
 }
 
@@ -119,7 +125,6 @@ fn is_constant(e: &Expr<'_>) -> bool {
     match &e.kind {
         ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::Path(_) => true,
         ExprKind::List(items) => items.is_empty(),
-        ExprKind::Attrs(set) => set.attrs.is_empty() && set.dynamic.is_empty() && set.inherit_from.is_empty(),
         _ => false,
     }
 }

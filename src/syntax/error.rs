@@ -37,8 +37,10 @@ pub enum Problem {
     InvalidFloat(String),
     #[error("path has a trailing slash")]
     TrailingSlash,
-    #[error("a string cannot contain null bytes")]
-    NulByte,
+    #[error("input string '{0}' cannot be represented as Nix string because it contains null bytes")]
+    NulByte(String),
+    #[error("{}", kind.describe(literal, *.fatal))]
+    Discouraged { kind: Discouraged, literal: String, fatal: bool },
     #[error(
         "experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features pipe-operators' to enable it"
     )]
@@ -47,6 +49,41 @@ pub enum Problem {
     TooDeep(u32),
     #[error("a source text cannot be larger than 4 GiB")]
     TooLarge,
+}
+
+impl Problem {
+    /// The problem of this text, in which a byte is zero.
+    pub fn nul_byte(text: &[u8]) -> Problem {
+        Problem::NulByte(String::from_utf8_lossy(text).replace('\0', "␀"))
+    }
+}
+
+/// Kinds of literal that Nix can be told to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Discouraged {
+    Url,
+    AbsolutePath,
+    HomePath,
+    ShortPath,
+}
+
+impl Discouraged {
+    fn describe(self, literal: &str, fatal: bool) -> String {
+        match self {
+            Discouraged::Url => format!(
+                "URL literals are {}. Consider using a string literal \"{literal}\" instead (lint-url-literals)",
+                if fatal { "disallowed" } else { "discouraged" }
+            ),
+            Discouraged::AbsolutePath | Discouraged::HomePath => format!(
+                "{} path literals are not portable. Consider replacing path literal '{literal}' by a string, relative path, or parameter (lint-absolute-path-literals)",
+                if self == Discouraged::HomePath { "home" } else { "absolute" }
+            ),
+            Discouraged::ShortPath => format!(
+                "relative path literal '{literal}' should be prefixed with '.' for clarity: './{literal}' (lint-short-path-literals)"
+            ),
+        }
+    }
 }
 
 /// The construct in which an unexpected token stood, with its opening.

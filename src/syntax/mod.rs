@@ -10,5 +10,5 @@ pub mod show;
 pub mod tree;
 
 pub use error::{ParseError, Problem};
-pub use parser::{Options, parse};
+pub use parser::{Lint, Lints, Options, parse, parse_warning};
 pub use tree::{accepts, syntax_diagnostics, syntax_errors};

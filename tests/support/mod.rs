@@ -25,6 +25,7 @@ pub(crate) fn request(file: &Path) -> Request {
             pure_eval: false,
             trace_verbose: false,
             abort_on_warn: false,
+            lints: Default::default(),
             home: None,
             now: 0,
             limits: Limits::default(),

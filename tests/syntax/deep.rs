@@ -6,10 +6,16 @@ use std::path::Path;
 use nixactions::base::source::{Source, SourceName};
 use nixactions::eval::on_big_stack;
 use nixactions::ir::lower::{LowerOptions, load};
+use nixactions::syntax::Options;
 
 fn message(text: &str) -> Option<String> {
     let globals = HashMap::new();
-    let options = LowerOptions { base_dir: Path::new("/"), globals: &globals, pipe_operators: true };
+    let options = LowerOptions {
+        base_dir: Path::new("/"),
+        globals: &globals,
+        syntax: Options { pipes: true, ..Options::default() },
+        warn: &|_| {},
+    };
     let source = Source::new(SourceName::String, text.as_bytes());
     load(source, &options).err().and_then(|e| e.first().map(|d| d.message.clone()))
 }

@@ -6,13 +6,18 @@ use std::path::Path;
 use nixactions::base::source::{Source, SourceName};
 use nixactions::base::symbol::Symbol;
 use nixactions::ir::lower::{LowerOptions, load};
-use nixactions::syntax::syntax_diagnostics;
+use nixactions::syntax::{Options, syntax_diagnostics};
 
 /// Messages with line and column, and the help text if there is one.
 fn errors(text: &str) -> Vec<String> {
     let globals: HashMap<_, _> =
         ["true", "builtins", "map"].iter().enumerate().map(|(i, n)| (Symbol::intern(n), i as u32)).collect();
-    let options = LowerOptions { base_dir: Path::new("/base"), globals: &globals, pipe_operators: false };
+    let options = LowerOptions {
+        base_dir: Path::new("/base"),
+        globals: &globals,
+        syntax: Options::default(),
+        warn: &|_| {},
+    };
     let source = Source::new(SourceName::String, text.as_bytes());
     let found = load(source.clone(), &options).err().unwrap_or_default();
     let said = |d: &nixactions::diag::Diagnostic| {

@@ -14,7 +14,7 @@ use rnix::{NodeOrToken, Root, SyntaxKind, SyntaxNode};
 
 fn direct(text: &[u8]) -> Result<String, String> {
     let arena = Bump::new();
-    match parse(text, &arena, Options { pipes: true }) {
+    match parse(text, &arena, Options { pipes: true, ..Options::default() }) {
         Ok(e) => Ok(String::from_utf8_lossy(&show(e, b"/base")).into_owned()),
         Err(e) => Err(e.to_string()),
     }

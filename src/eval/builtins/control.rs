@@ -76,7 +76,7 @@ fn deep_seq<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res
 fn message<'h>(ev: &mut Evaluation<'h>, slot: &Slot<'h>, prefix: &[u8]) -> Res<()> {
     let shown = match ev.force(slot)? {
         Value::Str(s) => s.bytes.to_vec(),
-        v => ev.preview(v),
+        v => ev.shown_whole(v),
     };
     (ev.messages)(&[prefix, &shown].concat());
     Ok(())

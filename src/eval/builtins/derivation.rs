@@ -506,6 +506,7 @@ mod tests {
             pure_eval: false,
             trace_verbose: false,
             abort_on_warn: false,
+            lints: Default::default(),
             home: None,
             now: 0,
             limits: Limits::default(),

@@ -1,7 +1,10 @@
 //! Builtins on lists.
 
+use std::collections::VecDeque;
+
 use super::Builtin;
 use super::attrs::required;
+use super::key_tree::KeyTree;
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::eval::Evaluation;
@@ -228,39 +231,81 @@ fn tail<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Val
 }
 
 fn generic_closure<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[0], span)?;
-    let start = ev.force_list(required(a, "startSet", span)?, span)?;
+    let a = ev.force_attrs(&args[0], span).map_err(|e| {
+        e.context("while evaluating the first argument passed to builtins.genericClosure", SpanId::NONE)
+    })?;
+    let start = required(a, "startSet", span)?;
+    let start = ev.force_list(start, span).map_err(|e| {
+        let what = "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
+        e.context(what, SpanId::NONE)
+    })?;
     if start.items.is_empty() {
         return Ok(Value::List(start));
     }
     let operator = required(a, "operator", span)?;
-    let operator = ev.force_function(operator, span)?;
-    let mut queue: std::collections::VecDeque<Value<'h>> = start.items.iter().map(share_element).collect();
-    // Keys seen, kept in order by comparison, the only operation they must support.
-    let mut seen: Vec<Value<'h>> = Vec::new();
+    let operator = ev.force_function(operator, span).map_err(|e| {
+        let what = "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
+        e.context(what, SpanId::NONE)
+    })?;
+    let mut queue: VecDeque<Value<'h>> = start.items.iter().map(share_element).collect();
+    let mut seen = KeyTree::default();
     let mut out = Vec::new();
     while let Some(item) = queue.pop_front() {
-        let v = ev.force_value(item)?;
-        let Value::Attrs(e) = v else { return Err(ev.expected("a set", v, span)) };
-        let key = ev.force(required(e, "key", span)?)?;
-        let (mut lo, mut hi) = (0, seen.len());
-        while lo < hi {
-            let mid = (lo + hi) / 2;
-            if ev.less_than(seen[mid], key, span)? { lo = mid + 1 } else { hi = mid }
+        let key = closure_key(ev, item, span)?;
+        match seen.insert(key, item, &mut |a, b| ev.less_than(a, b, span)) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(e) => return Err(closure_conflict(ev, &seen, key, item, e, span)),
         }
-        if lo < seen.len() && !ev.less_than(key, seen[lo], span)? {
-            continue;
-        }
-        seen.insert(lo, key);
-        out.push(v);
-        match ev.call(operator, &[v], span)? {
-            Value::List(l) => {
-                for next in l.items {
-                    queue.push_back(share_element(next));
-                }
+        out.push(item);
+        let next = ev.call(operator, &[item], span).and_then(|list| {
+            let what =
+                "while evaluating the return value of the `operator` passed to builtins.genericClosure";
+            let Value::List(l) = list else {
+                return Err(ev.expected("a list", list, span).context(what, SpanId::NONE));
+            };
+            for next in l.items {
+                ev.force(next)?;
+                queue.push_back(share_element(next));
             }
-            v => return Err(ev.expected("a list", v, span)),
-        }
+            Ok(())
+        });
+        next.map_err(|e| {
+            let shown = String::from_utf8_lossy(&ev.preview(item)).into_owned();
+            e.context(format!("while calling operator on genericClosure element {shown}"), SpanId::NONE)
+        })?;
     }
     Ok(list_value(ev, out))
+}
+
+fn closure_key<'h>(ev: &mut Evaluation<'h>, item: Value<'h>, span: SpanId) -> Res<Value<'h>> {
+    let key = ev.force_value(item).and_then(|v| {
+        let Value::Attrs(e) = v else { return Err(ev.expected("a set", v, span)) };
+        required(e, "key", span)
+    });
+    let key = key.map_err(|e| {
+        let shown = String::from_utf8_lossy(&ev.preview(item)).into_owned();
+        e.context(format!("in genericClosure element {shown}"), SpanId::NONE)
+    })?;
+    ev.force(key)
+}
+
+/// The error of two keys that cannot be compared, with the elements they belong to.
+#[cold]
+fn closure_conflict<'h>(
+    ev: &mut Evaluation<'h>,
+    seen: &KeyTree<'h>,
+    key: Value<'h>,
+    item: Value<'h>,
+    e: Box<EvalError>,
+    span: SpanId,
+) -> Box<EvalError> {
+    let other = seen.in_order().into_iter().find(|(k, _)| ev.less_than(key, *k, span).is_err());
+    let shown = |v| String::from_utf8_lossy(&ev.preview(v)).into_owned();
+    match other {
+        Some((_, other)) => e
+            .context(format!("with element {}", shown(other)), SpanId::NONE)
+            .context(format!("while comparing element {}", shown(item)), SpanId::NONE),
+        None => e.context(format!("while checking key of element {}", shown(item)), SpanId::NONE),
+    }
 }

@@ -17,6 +17,8 @@ pub mod fetch;
 pub mod flake_ref;
 pub mod hash;
 pub mod json;
+mod json_lexer;
+mod key_tree;
 pub mod lists;
 pub mod math;
 pub mod paths;

@@ -19,7 +19,6 @@ use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::heap::Env;
 use crate::eval::io::FileKind;
 use crate::eval::value::{Attr, Attrs, Res, Slot, Value};
-use crate::ir::lower::{self, LowerOptions};
 use crate::ir::text::ContextElem;
 
 /// The builtins of this family.
@@ -126,18 +125,8 @@ fn scoped_import<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
     let file = ev.resolve_import(&path, span)?;
     let index = extend_globals(ev, scope);
     let text = ev.io.read_file(&file).map_err(|e| file_error("opening file", &file, &e, span))?;
-    let options = LowerOptions {
-        base_dir: file.parent().unwrap_or(Path::new("/")),
-        globals: &index,
-        pipe_operators: ev.settings.feature("pipe-operators"),
-    };
     let source = Source::new(SourceName::Path(file.clone()), text);
-    let module = lower::load(source, &options).map_err(|diagnostics| {
-        let first = diagnostics.first().map(|d| d.message.clone()).unwrap_or_default();
-        let mut e = EvalError::new(ErrorKind::Syntax, first, SpanId::NONE);
-        e.diagnostics = diagnostics.into();
-        e
-    })?;
+    let module = ev.lower_with(source, file.parent().unwrap_or(Path::new("/")), &index)?;
     let code = ev.heap.adopt(module);
     ev.in_frame(code.frame, code.span, |ev, frame| ev.eval(code.body, frame, Env::empty()))
 }

@@ -8,64 +8,70 @@ use crate::eval::value::{Res, Value};
 
 type Less<'a, 'h> = &'a mut dyn FnMut(Value<'h>, Value<'h>) -> Res<bool>;
 
+/// Parts up to this long are sorted by insertion.
+const SHORT: usize = 16;
+
 /// Sorts stably.
 ///
 /// # Errors
 /// The first error of the comparison; the order is then unspecified.
 pub(crate) fn peek_sort<'h>(items: &mut [Value<'h>], less: Less<'_, 'h>) -> Res<()> {
     let n = items.len();
-    if n < 2 {
-        return Ok(());
+    match n {
+        0 | 1 => Ok(()),
+        2 => {
+            if less(items[1], items[0])? {
+                items.swap(0, 1);
+            }
+            Ok(())
+        }
+        _ => sort_between(items, 0, 0, n, n, &mut Vec::with_capacity(n), less),
     }
-    let left = run_right(items, 0, n, less)?;
-    if left == n {
-        return Ok(());
-    }
-    let right = run_left(items, left, n, less)?;
-    let mut buffer = Vec::with_capacity(n);
-    sort_between(items, 0, left, right, n, &mut buffer, less)
 }
 
-/// Length of the sorted prefix of `items[from..to]` as an end index; a strictly falling one is reversed.
-fn run_right<'h>(items: &mut [Value<'h>], from: usize, to: usize, less: Less<'_, 'h>) -> Res<usize> {
-    let mut i = from + 1;
-    if i >= to {
-        return Ok(to);
-    }
-    if less(items[i], items[i - 1])? {
-        i += 1;
-        while i < to && less(items[i], items[i - 1])? {
-            i += 1;
-        }
-        items[from..i].reverse();
-    } else {
-        i += 1;
-        while i < to && !less(items[i], items[i - 1])? {
-            i += 1;
+fn insertion_sort<'h>(items: &mut [Value<'h>], less: Less<'_, 'h>) -> Res<()> {
+    for i in 1..items.len() {
+        let mut at = i;
+        while at > 0 && less(items[at], items[at - 1])? {
+            items.swap(at, at - 1);
+            at -= 1;
         }
     }
-    Ok(i)
+    Ok(())
 }
 
-/// Start of the sorted suffix of `items[from..to]`.
-fn run_left<'h>(items: &mut [Value<'h>], from: usize, to: usize, less: Less<'_, 'h>) -> Res<usize> {
-    let mut i = to - 1;
-    if i <= from {
+/// The end of the run at the start of `items[from..to]`: of falling neighbours, or of others.
+fn run_end<'h>(
+    items: &[Value<'h>],
+    mut from: usize,
+    to: usize,
+    falling: bool,
+    less: Less<'_, 'h>,
+) -> Res<usize> {
+    if from == to {
         return Ok(from);
     }
-    if less(items[i], items[i - 1])? {
-        i -= 1;
-        while i > from && less(items[i], items[i - 1])? {
-            i -= 1;
-        }
-        items[i..to].reverse();
-    } else {
-        i -= 1;
-        while i > from && !less(items[i], items[i - 1])? {
-            i -= 1;
-        }
+    while from + 1 != to && less(items[from + 1], items[from])? == falling {
+        from += 1;
     }
-    Ok(i)
+    Ok(from + 1)
+}
+
+/// The start of the run at the end of `items[from..to]`: of falling neighbours, or of others.
+fn run_start<'h>(
+    items: &[Value<'h>],
+    from: usize,
+    mut to: usize,
+    falling: bool,
+    less: Less<'_, 'h>,
+) -> Res<usize> {
+    if from == to {
+        return Ok(to);
+    }
+    while to - 1 > from && less(items[to - 1], items[to - 2])? == falling {
+        to -= 1;
+    }
+    Ok(to - 1)
 }
 
 /// Sorts `items[from..to]`, whose parts before `left` and from `right` on are sorted runs.
@@ -81,29 +87,35 @@ fn sort_between<'h>(
     if left == to || right == from {
         return Ok(());
     }
+    if to - from <= SHORT {
+        return insertion_sort(&mut items[from..to], less);
+    }
     let mid = from + (to - from) / 2;
     if mid <= left {
-        if to - left > 0 {
-            let end = if left < right { run_right(items, left, right, less)? } else { left };
-            sort_between(items, left, end.max(left), right, to, buffer, less)?;
-        }
-        merge(items, from, left, to, buffer, less)
-    } else if mid >= right {
-        let start = if left < right { run_left(items, left, right, less)? } else { right };
-        sort_between(items, from, left, start, right, buffer, less)?;
-        merge(items, from, right, to, buffer, less)
+        sort_between(items, left, left + 1, right, to, buffer, less)?;
+        return merge(items, from, left, to, buffer, less);
+    }
+    if mid >= right {
+        sort_between(items, from, left, right - 1, right, buffer, less)?;
+        return merge(items, from, right, to, buffer, less);
+    }
+    let falling = less(items[mid], items[mid - 1])?;
+    let i = run_start(items, left, mid, falling, less)?;
+    let j = run_end(items, mid - 1, right, falling, less)?;
+    if falling {
+        items[i..j].reverse();
+    }
+    if i == from && j == to {
+        return Ok(());
+    }
+    if mid - i < j - mid {
+        sort_between(items, from, left, i - 1, i, buffer, less)?;
+        sort_between(items, i, j, right, to, buffer, less)?;
+        merge(items, from, i, to, buffer, less)
     } else {
-        let i = run_left(items, left, mid + 1, less)?;
-        let j = if i == mid { run_right(items, mid, right, less)? } else { mid + 1 };
-        if mid - i < j - mid {
-            sort_between(items, from, left, i, i, buffer, less)?;
-            sort_between(items, i, j, right, to, buffer, less)?;
-            merge(items, from, i, to, buffer, less)
-        } else {
-            sort_between(items, from, left, i, j, buffer, less)?;
-            sort_between(items, j, j, right, to, buffer, less)?;
-            merge(items, from, j, to, buffer, less)
-        }
+        sort_between(items, from, left, i, j, buffer, less)?;
+        sort_between(items, j, j + 1, right, to, buffer, less)?;
+        merge(items, from, j, to, buffer, less)
     }
 }
 
@@ -115,9 +127,6 @@ fn merge<'h>(
     buffer: &mut Vec<Value<'h>>,
     less: Less<'_, 'h>,
 ) -> Res<()> {
-    if from == mid || mid == to {
-        return Ok(());
-    }
     buffer.clear();
     buffer.extend_from_slice(&items[from..mid]);
     let (mut i, mut j, mut k) = (0, mid, from);

@@ -22,6 +22,17 @@ pub const TABLE: &[Builtin] = &[
     ),
 ];
 
+/// Fails if a text that is to become a string has a zero byte.
+pub(super) fn no_nul(text: &[u8], span: SpanId) -> Res<()> {
+    if memchr::memchr(0, text).is_none() {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(text).replace('\0', "␀");
+    let what =
+        format!("input string '{shown}' cannot be represented as Nix string because it contains null bytes");
+    Err(EvalError::other(what, span))
+}
+
 fn to_string<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let v = ev.force(&args[0])?;
     Ok(Value::Str(ev.coerce_to_str(v, Coerce::More, false, span)?))

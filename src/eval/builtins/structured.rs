@@ -41,6 +41,7 @@ pub(super) fn to_json<'h>(
                 if i > 0 {
                     out.bytes.push(b',');
                 }
+                utf8(attr.name.name(), span)?;
                 json_string(attr.name.name(), &mut out.bytes);
                 out.bytes.push(b':');
                 to_json(ev, attr.slot, attr.span, out).map_err(|e| {
@@ -53,6 +54,7 @@ pub(super) fn to_json<'h>(
             let mut text = StringBuilder::default();
             ev.coerce(v, Coerce::Strict, true, &mut text, span)?;
             out.add_context(&text.context);
+            utf8(&text.bytes, span)?;
             json_string(&text.bytes, &mut out.bytes);
             Ok(())
         }
@@ -68,6 +70,22 @@ pub(super) fn to_json<'h>(
 fn literal(out: &mut StringBuilder<'_>, text: &str) -> Res<()> {
     out.bytes.extend_from_slice(text.as_bytes());
     Ok(())
+}
+
+/// Fails, in the words of Nix's JSON library, if a text is not UTF-8.
+fn utf8(text: &[u8], span: SpanId) -> Res<()> {
+    let Err(e) = std::str::from_utf8(text) else { return Ok(()) };
+    let start = e.valid_up_to();
+    let what = match e.error_len() {
+        None => format!("incomplete UTF-8 string; last byte: 0x{:02X}", text.last().unwrap_or(&0)),
+        Some(n) => {
+            // The byte that cannot follow, after the beginning of a character that could have.
+            let at = if (0xc2..=0xf4).contains(&text[start]) { start + n } else { start };
+            format!("invalid UTF-8 byte at index {at}: 0x{:02X}", text[at])
+        }
+    };
+    let what = format!("JSON serialization error: [json.exception.type_error.316] {what}");
+    Err(EvalError::other(what, span))
 }
 
 /// Appends a JSON string.

@@ -1,5 +1,6 @@
 //! The parser: recursive descent for constructs, precedence climbing for operators.
 
+mod lint;
 mod merge;
 mod operand;
 mod pattern;
@@ -16,6 +17,8 @@ use super::lexer::{Lexer, Tok};
 use crate::base::symbol::Symbol;
 use set::RawBinding;
 
+pub use lint::{Lint, Lints};
+
 /// How deeply expressions may be nested.
 ///
 /// C++ Nix has no such limit and ends by overflowing its stack, in the parser's later passes or in
@@ -27,10 +30,22 @@ pub const MAX_DEPTH: u32 = 10_000;
 pub struct Options {
     /// Whether `|>` and `<|` are accepted.
     pub pipes: bool,
+    /// What is done about discouraged literals.
+    pub lints: Lints,
 }
 
 /// Parses a text into `arena`. Needs a stack of some 20 MB for the deepest accepted texts.
 pub fn parse<'a>(text: &'a [u8], arena: &'a Bump, options: Options) -> Result<&'a Expr<'a>, ParseError> {
+    parse_warning(text, arena, options, |_| {})
+}
+
+/// [`parse`], telling `warn` of discouraged literals.
+pub fn parse_warning<'a>(
+    text: &'a [u8],
+    arena: &'a Bump,
+    options: Options,
+    warn: impl FnMut(&ParseError),
+) -> Result<&'a Expr<'a>, ParseError> {
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError { span: Span::default(), problem: Problem::TooLarge });
     }
@@ -40,6 +55,7 @@ pub fn parse<'a>(text: &'a [u8], arena: &'a Bump, options: Options) -> Result<&'
         Tok::Eof => Ok(e),
         _ => parser.unexpected("end of file"),
     });
+    parser.warnings.iter().for_each(warn);
     parsed.map_err(|Failed| {
         let at_start = ParseError { span: Span::default(), problem: Problem::TooLarge };
         parser.error.map_or(at_start, |e| *e)
@@ -63,6 +79,7 @@ struct Parser<'a> {
     prev_end: u32,
     depth: u32,
     error: Option<Box<ParseError>>,
+    warnings: Vec<ParseError>,
     symbols: HashMap<&'a [u8], Symbol, FxBuildHasher>,
     cur_pos: Symbol,
     or: Symbol,
@@ -84,6 +101,7 @@ impl<'a> Parser<'a> {
             prev_end: 0,
             depth: 0,
             error: None,
+            warnings: Vec::new(),
             symbols: HashMap::with_hasher(FxBuildHasher),
             cur_pos: Symbol::intern("__curPos"),
             or: Symbol::intern("or"),

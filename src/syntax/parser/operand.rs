@@ -142,7 +142,10 @@ impl<'a> Parser<'a> {
                 let inside = Span::new(span.start + 1, span.end - 1);
                 self.literal(ExprKind::SearchPath(self.text(inside)))
             }
-            Tok::Uri => self.literal(ExprKind::Str(self.text(span))),
+            Tok::Uri => {
+                self.lint_literal()?;
+                self.literal(ExprKind::Str(self.text(span)))
+            }
             Tok::Rec => {
                 self.bump();
                 if self.tok != Tok::BraceOpen {

@@ -86,6 +86,7 @@ impl<'a> Parser<'a> {
         let start = self.lexer.pos;
         let mut at = start;
         let mut copied = start;
+        let (mut nul, mut unfinished) = (false, false);
         self.scratch.clear();
         loop {
             while text.get(at).is_some_and(|&c| !matches!(c, b'"' | b'$' | b'\\' | b'\r' | 0)) {
@@ -117,13 +118,22 @@ impl<'a> Parser<'a> {
                     copied = at;
                 }
                 Some(0) => {
-                    return self.fail(Span::new(at as u32, at as u32 + 1), Problem::NulByte);
+                    nul = true;
+                    at += 1;
                 }
                 _ => {
-                    self.lexer.pos = text.len();
-                    return self.unfinished("'\"'", open);
+                    unfinished = true;
+                    break;
                 }
             }
+        }
+        if nul {
+            self.scratch.extend_from_slice(&text[copied..at]);
+            return self.fail(Span::new(start as u32, at as u32), Problem::nul_byte(&self.scratch));
+        }
+        if unfinished {
+            self.lexer.pos = text.len();
+            return self.unfinished("'\"'", open);
         }
         self.lexer.pos = at;
         if copied == start {
@@ -142,9 +152,9 @@ impl<'a> Parser<'a> {
             let start = self.lexer.pos;
             let end = plain_run(text, start);
             if end > start {
-                if let Some(nul) = memchr::memchr(0, &text[start..end]) {
-                    let at = (start + nul) as u32;
-                    return self.fail(Span::new(at, at + 1), Problem::NulByte);
+                if memchr::memchr(0, &text[start..end]).is_some() {
+                    let span = Span::new(start as u32, end as u32);
+                    return self.fail(span, Problem::nul_byte(&text[start..end]));
                 }
                 pieces.push(Piece::Text(&text[start..end]));
             }
@@ -158,7 +168,7 @@ impl<'a> Parser<'a> {
                 [b'\'', b'\'', b'\'', ..] => (b"''", 3),
                 [b'\'', b'\'', b'\\', 0, ..] => {
                     let at = end as u32 + 3;
-                    return self.fail(Span::new(at, at + 1), Problem::NulByte);
+                    return self.fail(Span::new(at, at + 1), Problem::nul_byte(b"\0"));
                 }
                 [b'\'', b'\'', b'\\', c, ..] => (self.arena.alloc_slice_copy(&[unescape(*c)]), 4),
                 [b'\'', b'\'', ..] => break,
@@ -234,6 +244,7 @@ impl<'a> Parser<'a> {
 
     /// A path, at its first token.
     pub(super) fn path(&mut self) -> Parse<ExprRef<'a>> {
+        self.lint_literal()?;
         let span = self.span;
         let literal = self.text(span);
         let kind = match self.tok {

@@ -5,7 +5,7 @@ use crate::syntax::show::show;
 
 fn dump(text: &[u8]) -> String {
     let arena = Bump::new();
-    match parse(text, &arena, Options { pipes: true }) {
+    match parse(text, &arena, Options { pipes: true, ..Options::default() }) {
         Ok(e) => String::from_utf8_lossy(&show(e, b"/base")).into_owned(),
         Err(e) => format!("error: {e}"),
     }
