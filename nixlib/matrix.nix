@@ -60,8 +60,8 @@ let
   suffix = vars: concatStringsSep "-" (concatMap (n: [ n (text vars.${n}) ]) (attrNames vars));
 
   # A field of a job is a value or a function of the combination. An executor is a value although
-  # it can be called, because it is a set.
-  specialise = vars: mapAttrs (_: field: if isFunction field then field vars else field);
+  # it can be called, because it is a set; and what `uses` names is a workflow that is a function.
+  specialise = vars: mapAttrs (name: field: if isFunction field && name != "uses" then field vars else field);
 in
 {
   inherit combinations specialise suffix text;

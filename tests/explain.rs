@@ -35,6 +35,7 @@ fn findings(text: &str) -> Vec<Diagnostic> {
         current_dir: PathBuf::from("/"),
         pkgs: None,
         inputs: Vec::new(),
+        placeholders: false,
         args: Vec::new(),
         settings,
     };

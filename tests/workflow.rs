@@ -111,7 +111,7 @@ fn inputs_and_arguments() {
     r.args = vec![("who".into(), Argument::Expr("\"some\" + \"body\"".into()))];
     assert_eq!((env(&r, "N"), env(&r, "WHO")), ("42".into(), "somebody".into()));
     r.inputs = vec![("m".into(), "1".into())];
-    assert_eq!(codes(&run(&r)), ["NXA001"]);
+    assert_eq!(codes(&run(&r)), ["NXA024"]);
 }
 
 #[test]

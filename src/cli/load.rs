@@ -75,6 +75,7 @@ pub(super) fn request(target: Target, evaluation: &Evaluation, all: bool) -> Res
         pkgs: evaluation.pkgs.as_ref().map(|p| current_dir.join(p)),
         current_dir,
         inputs,
+        placeholders: all,
         args: args.collect(),
         settings: resolved.settings,
     })

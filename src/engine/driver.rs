@@ -25,6 +25,7 @@ use super::machine::{Command, GraphError, JobEnd, JobId, Machine};
 use super::mask::Masker;
 use super::provider::{ProviderError, Providers};
 use super::reporter::Reporter;
+use super::results::Values;
 use super::rundir::{self, RunDir};
 use super::{artifact, git};
 use crate::workflow::plan::{Env, Plan};
@@ -151,6 +152,12 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) names: HashMap<String, JobId>,
     pub(super) results: Vec<OnceLock<JobResult>>,
+    /// What the jobs hand on to their dependents.
+    pub(super) values: Vec<OnceLock<Values>>,
+    /// Jobs in the order in which they ended well, for what copies of a matrix hand on together.
+    pub(super) finished: std::sync::Mutex<Vec<JobId>>,
+    /// What the providers of calls gave, by the calling job.
+    pub(super) call_provided: Vec<OnceCell<Result<Env, ProviderError>>>,
     pub(super) reporter: Reporter,
     pub(super) options: Options,
     pub(super) run: Name,
@@ -170,10 +177,29 @@ impl Shared {
         self.cancelled.load(Ordering::Acquire)
     }
 
-    /// The workflow's layers, lowest first.
-    pub(super) fn workflow_layers(&self) -> [&Env; 2] {
+    /// The layers around a job, lowest first: the workflow's, then those of the calls it is in.
+    pub(super) fn layers_around<'a>(&'a self, job: &'a crate::workflow::plan::Job) -> Vec<&'a Env> {
         static NONE: Env = Env::new();
-        [self.provided.get().unwrap_or(&NONE), &self.plan.env]
+        let mut layers = Vec::new();
+        for (id, call) in self.calls_around(job) {
+            layers.push(&call.env);
+            let provided = self.call_provided[id].get().and_then(|got| got.as_ref().ok());
+            layers.push(provided.unwrap_or(&NONE));
+        }
+        layers.push(&self.plan.env);
+        layers.push(self.provided.get().unwrap_or(&NONE));
+        layers.reverse();
+        layers
+    }
+
+    /// The calls that a job is in, innermost first.
+    pub(super) fn calls_around<'a>(
+        &'a self,
+        job: &'a crate::workflow::plan::Job,
+    ) -> impl Iterator<Item = (JobId, &'a crate::workflow::plan::Call)> {
+        let parent = |job: &crate::workflow::plan::Job| self.names.get(job.parent.as_ref()?).copied();
+        std::iter::successors(parent(job), move |&id| parent(&self.plan.jobs[id]))
+            .filter_map(|id| Some((id, self.plan.jobs[id].call.as_ref()?)))
     }
 
     fn set_result(&self, job: JobId, result: JobResult) {
@@ -205,6 +231,9 @@ pub async fn run(
     let shared = Arc::new(Shared {
         names: plan.jobs.iter().enumerate().map(|(id, job)| (job.name.clone(), id)).collect(),
         results: plan.jobs.iter().map(|_| OnceLock::new()).collect(),
+        values: plan.jobs.iter().map(|_| OnceLock::new()).collect(),
+        finished: std::sync::Mutex::default(),
+        call_provided: plan.jobs.iter().map(|_| OnceCell::new()).collect(),
         reporter: Reporter::new(sink, Masker::new(&plan.secrets)),
         run: Name::from(dir.id()),
         artifacts: dir.artifacts(),
@@ -251,7 +280,8 @@ fn default_parallel() -> usize {
 fn check_artifacts(plan: &Plan) -> Result<(), RunError> {
     for job in &plan.jobs {
         let names = job.inputs.iter().map(|i| &i.name).chain(job.outputs.iter().map(|o| &o.name));
-        for name in names {
+        // The artifacts of a call have its name before theirs, with a slash.
+        for name in names.flat_map(|name| name.split('/')) {
             artifact::check_name(name)
                 .map_err(|message| RunError::Artifact { job: job.name.clone(), message })?;
         }
@@ -267,7 +297,7 @@ fn make_slots(
 ) -> Result<HashMap<String, Slot>, RunError> {
     let mut slots: HashMap<String, Slot> = HashMap::new();
     for job in &plan.jobs {
-        if slots.contains_key(&job.executor.name) {
+        if slots.contains_key(&job.executor.name) || job.call.is_some() {
             continue;
         }
         let workspace = Workspace {
@@ -341,6 +371,8 @@ struct Driver<'s> {
     signalled: bool,
     budget: Option<Instant>,
     kill_at: Option<Instant>,
+    /// Calls whose jobs run: since when, and until when at most.
+    opened: HashMap<JobId, (std::time::Instant, Option<Instant>)>,
 }
 
 impl<'s> Driver<'s> {
@@ -359,6 +391,7 @@ impl<'s> Driver<'s> {
             signalled: false,
             budget: shared.plan.budget.and_then(|budget| Instant::now().checked_add(budget)),
             kill_at: None,
+            opened: HashMap::new(),
         })
     }
 
@@ -392,16 +425,35 @@ impl<'s> Driver<'s> {
     async fn jobs(&mut self) {
         self.machine.start(&mut self.commands);
         while !self.carry_out() {
+            let expiry = self.next_expiry();
             tokio::select! {
                 Some(signal) = self.signals.recv() => self.signal(signal),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 () = until(self.budget) => self.cancel(CancelCause::Budget),
+                () = until(expiry) => self.expire(),
                 () = until(self.kill_at) => {
                     self.kill_at = None;
                     let message = "work after the cancel takes too long and is killed";
                     self.shared.reporter.notice(Level::Warning, None, message);
                     self.shared.cancel.kill();
                 }
+            }
+        }
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        self.opened.values().filter_map(|(_, expires)| *expires).min()
+    }
+
+    /// Ends the calls whose time is used up.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        for (job, (_, expires)) in &mut self.opened {
+            if expires.take_if(|at| *at <= now).is_some() {
+                let name = Name::from(self.shared.plan.jobs[*job].name.as_str());
+                let message = "its time budget is used up, its jobs are cancelled";
+                self.shared.reporter.notice(Level::Warning, Some(&name), message);
+                self.machine.expire(*job, &mut self.commands);
             }
         }
     }
@@ -456,7 +508,9 @@ impl<'s> Driver<'s> {
                     let (shared, token) = (Arc::clone(shared), cancel.clone());
                     let task = self.tasks.spawn(async move {
                         let (end, result) = job::run(&shared, job, &token).await;
-                        shared.set_result(job, result);
+                        if let Some(result) = result {
+                            shared.set_result(job, result);
+                        }
                         (job, end)
                     });
                     self.running.insert(job, (cancel, task.id()));
@@ -473,6 +527,7 @@ impl<'s> Driver<'s> {
                         outcome: JobResult::Cancelled,
                         duration_us: 0,
                         failure: None,
+                        results: Default::default(),
                     });
                 }
                 Command::Stop(job) => {
@@ -483,6 +538,29 @@ impl<'s> Driver<'s> {
                     shared.cancel.cancel();
                     self.kill_at = self.kill_at.or_else(|| Instant::now().checked_add(AFTER_CANCEL));
                     shared.reporter.emit(EventKind::RunCancelling { cause, kill: false });
+                }
+                Command::Open(job) => {
+                    let budgets = [
+                        shared.plan.jobs[job].budget,
+                        shared.plan.jobs[job].call.as_ref().and_then(|c| c.budget),
+                    ];
+                    let budget = budgets.into_iter().flatten().min();
+                    let expires = budget.and_then(|budget| Instant::now().checked_add(budget));
+                    self.opened.insert(job, (std::time::Instant::now(), expires));
+                    shared.reporter.emit(EventKind::JobStarted { job: name(job), attempt: 1, dir: None });
+                }
+                Command::Close(job, outcome, result) => {
+                    let opened = self.opened.remove(&job);
+                    let duration = opened.map_or(Duration::ZERO, |(at, _)| at.elapsed());
+                    let closed = super::results::close(shared, job, outcome, result, duration);
+                    shared.set_result(job, result);
+                    shared.reporter.emit(closed);
+                }
+                Command::FailFast { failed, matrix } => {
+                    let what =
+                        if matrix { "the other copies of its matrix" } else { "the other jobs of its call" };
+                    let message = format!("failed, which cancels {what} (failFast)");
+                    shared.reporter.notice(Level::Warning, Some(&name(failed)), &message);
                 }
                 Command::Finish => over = true,
             }

@@ -39,7 +39,9 @@ pub fn is_protected(name: &OsStr) -> bool {
 
 /// Names that the runner itself sets.
 fn is_runner_name(name: &[u8]) -> bool {
-    ["JOB_", "WORKFLOW_", "NIXACTIONS_", "NEEDS_", "MATRIX_"].iter().any(|p| name.starts_with(p.as_bytes()))
+    ["JOB_", "WORKFLOW_", "NIXACTIONS_", "NEEDS_", "MATRIX_", "STEPS_"]
+        .iter()
+        .any(|p| name.starts_with(p.as_bytes()))
         || name == b"NIXACTIONS"
 }
 

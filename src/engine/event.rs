@@ -3,6 +3,7 @@
 //! Reports render them, `--format json` prints them one per line, a journal can store them. They
 //! hold masked text only: a sink never sees a secret.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -274,6 +275,9 @@ pub enum EventKind {
         duration_us: u64,
         /// What failed it.
         failure: Option<Failure>,
+        /// What it hands on to its dependents.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        results: BTreeMap<Name, String>,
     },
     /// An attempt at a step began.
     StepStarted {
@@ -581,6 +585,11 @@ pub enum Failure {
     },
     /// A provider of the job's environment failed.
     Provider {
+        /// What happened.
+        message: String,
+    },
+    /// A result has no value.
+    Result {
         /// What happened.
         message: String,
     },

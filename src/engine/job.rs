@@ -33,19 +33,30 @@ impl Attempt {
 }
 
 /// Runs a job; reports everything, its end included.
-pub(super) async fn run(shared: &Shared, id: JobId, cancel: &Cancel) -> (JobEnd, JobResult) {
+pub(super) async fn run(shared: &Shared, id: JobId, cancel: &Cancel) -> (JobEnd, Option<JobResult>) {
     let job = &shared.plan.jobs[id];
-    let run = JobRun { shared, job, name: Name::from(job.name.as_str()), cancel };
+    let run = JobRun { shared, job, id, name: Name::from(job.name.as_str()), cancel };
     let started = Instant::now();
+    if let Err(error) = run.provide_calls().await {
+        let ended = match error {
+            ProviderError::Cancelled => Attempt::Cancelled,
+            ProviderError::Failed(message) => Attempt::Failed(Failure::Provider { message }),
+        };
+        return run.finish(ended, started);
+    }
     if let Verdict::Ask(script) = decide(&job.condition, ALL_WELL) {
         match run.condition(script).await {
             Ok(None) => {}
             Ok(Some(reason)) => {
                 shared.reporter.emit(EventKind::JobSkipped { job: run.name.clone(), reason });
-                return (JobEnd::Skipped, JobResult::Skipped);
+                return (JobEnd::Skipped, Some(JobResult::Skipped));
             }
             Err(()) => return run.finish(Attempt::Cancelled, started),
         }
+    }
+    // The jobs of the workflow that it uses begin now.
+    if job.call.is_some() {
+        return (JobEnd::Success, None);
     }
     let mut attempt = 1;
     loop {
@@ -84,6 +95,7 @@ fn end_of(failure: &Failure) -> StepEnd {
 pub(super) struct JobRun<'a> {
     pub(super) shared: &'a Shared,
     pub(super) job: &'a Job,
+    pub(super) id: JobId,
     pub(super) name: Name,
     pub(super) cancel: &'a Cancel,
 }
@@ -103,7 +115,7 @@ impl JobRun<'_> {
         }
     }
 
-    fn finish(&self, ended: Attempt, started: Instant) -> (JobEnd, JobResult) {
+    fn finish(&self, ended: Attempt, started: Instant) -> (JobEnd, Option<JobResult>) {
         let outcome = ended.outcome();
         let tolerated = outcome == JobResult::Failure && self.job.continue_on_error;
         let result = if tolerated { JobResult::Success } else { outcome };
@@ -125,15 +137,35 @@ impl JobRun<'_> {
             outcome,
             duration_us: started.elapsed().as_micros() as u64,
             failure,
+            results: self.shared.masked_values(self.id),
         });
-        (end, result)
+        (end, Some(result))
+    }
+
+    /// Runs the providers of the calls that this job is in, outermost first, once for all their jobs.
+    async fn provide_calls(&self) -> Result<(), ProviderError> {
+        let mut around: Vec<_> = self.shared.calls_around(self.job).collect();
+        around.reverse();
+        for (id, call) in around.into_iter().filter(|(_, call)| !call.env_from.is_empty()) {
+            let provided = self.shared.call_provided[id].get_or_init(|| async {
+                let job = &self.shared.plan.jobs[id];
+                let scope = Scope::Job { job: job.name.as_str().into() };
+                let layers = self.shared.layers_around(job);
+                self.providers(&self.shared.cancel).run(&call.env_from, &layers, &scope).await
+            });
+            if let Err(error) = provided.await {
+                return Err(error.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Asks the condition's script; why the job is skipped, or `Err` when it was cancelled meanwhile.
     async fn condition(&self, script: &str) -> Result<Option<SkipReason>, ()> {
-        let [provided, env] = self.shared.workflow_layers();
+        let mut layers = self.shared.layers_around(self.job);
+        layers.push(&self.job.env);
         let outside = &self.shared.options.outside;
-        let mut vars = outside.compose(self.pure(), &[provided, env, &self.job.env]);
+        let mut vars = outside.compose(self.pure(), &layers);
         outside.override_in(&mut vars);
         super::environment::prefix_path(&mut vars, &[]);
         let argv: Vec<OsString> = ["bash", "-c", script].map(OsString::from).to_vec();
@@ -218,7 +250,7 @@ impl JobRun<'_> {
             return Ok(Env::new());
         }
         let scope = Scope::Job { job: self.name.clone() };
-        let layers = self.shared.workflow_layers();
+        let layers = self.shared.layers_around(self.job);
         self.providers(cancel).run(&self.job.env_from, &layers, &scope).await
     }
 
@@ -242,8 +274,13 @@ impl JobRun<'_> {
                 return Attempt::Failed(failure);
             }
         }
-        let ended = Steps::new(self, slot.executor.as_ref(), site, provided, cancel).run().await;
-        let mut ended = ended;
+        let (mut ended, outputs) =
+            Steps::new(self, slot.executor.as_ref(), site, provided, cancel).run().await;
+        if matches!(ended, Attempt::Success)
+            && let Err(failure) = self.hand_on(&outputs)
+        {
+            ended = Attempt::Failed(failure);
+        }
         for output in &self.job.outputs {
             let success = matches!(ended, Attempt::Success);
             if !success && !output.always {
@@ -266,7 +303,7 @@ impl JobRun<'_> {
     }
 
     async fn restore(&self, slot: &Slot, site: &JobSite, artifact: &str, path: &str) -> Result<(), Failure> {
-        let src = self.shared.artifacts.join(artifact);
+        let src = self.shared.artifacts.join(rundir_name(artifact));
         if !src.is_dir() {
             let producer = self.producer(artifact);
             let message = format!("artifact `{artifact}` does not exist: {producer}");
@@ -297,7 +334,7 @@ impl JobRun<'_> {
 
     async fn save(&self, slot: &Slot, site: &JobSite, output: &ArtifactOutput) -> Result<(), Failure> {
         let name = &output.name;
-        let dest = self.shared.artifacts.join(name);
+        let dest = self.shared.artifacts.join(rundir_name(name));
         let part = self.shared.artifacts.join(format!(".{}.part", rundir_name(name)));
         let io = |doing: &str, e| self.failure(name, "save", &ExecError::io(doing, &part, &e));
         rundir::remove_tree(&part).map_err(|e| io("remove", e))?;

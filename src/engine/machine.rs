@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use super::condition::{Status, Verdict, decide, status_text};
 use super::event::{CancelCause, Decider, JobResult, Name, RunResult, SkipReason};
+use super::groups::Groups;
 use crate::workflow::plan::Plan;
 
 /// A job, by its place in the plan.
@@ -45,6 +46,17 @@ pub enum Command {
     Drop(JobId),
     /// Ask the running job to end; its end is still to be reported.
     Stop(JobId),
+    /// The jobs of a call may begin.
+    Open(JobId),
+    /// All jobs of a call have ended: what happened, and what dependents see.
+    Close(JobId, JobResult, JobResult),
+    /// Report that a failed job ends the other jobs of its matrix or call.
+    FailFast {
+        /// The job that failed.
+        failed: JobId,
+        /// Whether the others are those of its matrix; otherwise those of its call.
+        matrix: bool,
+    },
     /// Report that the run is being cancelled.
     Cancelling(CancelCause),
     /// All jobs have ended.
@@ -73,6 +85,8 @@ enum State {
     Waiting(u32),
     Ready,
     Running,
+    /// A call whose jobs run.
+    Open,
     Ended(JobResult),
 }
 
@@ -97,8 +111,11 @@ impl Ancestry {
 pub struct Machine<'p> {
     plan: &'p Plan,
     graph: Graph,
+    groups: Groups,
     state: Vec<State>,
     ancestry: Vec<Ancestry>,
+    /// Jobs that end because another of their group failed.
+    doomed: Vec<bool>,
     ready: BinaryHeap<(u32, Reverse<u64>, JobId)>,
     sequence: u64,
     running: usize,
@@ -119,6 +136,8 @@ impl<'p> Machine<'p> {
             plan,
             state: graph.needs.iter().map(|&n| State::Waiting(n)).collect(),
             graph,
+            groups: Groups::new(plan),
+            doomed: vec![false; count],
             ancestry: vec![Ancestry::default(); count],
             ready: BinaryHeap::new(),
             sequence: 0,
@@ -150,24 +169,111 @@ impl<'p> Machine<'p> {
             return None;
         }
         self.running -= 1;
+        let mut ended = VecDeque::new();
+        // The condition of a call was a script, which said yes.
+        if self.plan.jobs[job].call.is_some() && *end == JobEnd::Success {
+            self.open(job, &mut ended, out);
+            self.settle(ended, out);
+            return None;
+        }
         let tolerated = self.plan.jobs[job].continue_on_error;
         let result = match end {
             JobEnd::Success => JobResult::Success,
             JobEnd::Failure { .. } if tolerated => JobResult::Success,
             JobEnd::Failure { infrastructure } => {
-                self.failed = true;
-                self.infrastructure |= infrastructure;
+                self.fail(job, *infrastructure, out);
                 JobResult::Failure
             }
             JobEnd::Cancelled => JobResult::Cancelled,
             JobEnd::Skipped => JobResult::Skipped,
         };
         self.state[job] = State::Ended(result);
-        if result == JobResult::Failure && self.plan.fail_fast && self.cancelled.is_none() {
-            self.cancel(CancelCause::FailFast { job: self.plan.jobs[job].name.as_str().into() }, out);
+        if result == JobResult::Failure {
+            self.fail_fast(job, &mut ended, out);
         }
-        self.settle(VecDeque::from([job]), out);
+        ended.push_back(job);
+        self.settle(ended, out);
         Some(result)
+    }
+
+    /// A job has failed for good: so has what it belongs to.
+    fn fail(&mut self, job: JobId, infrastructure: bool, out: &mut Vec<Command>) {
+        match self.groups.parent[job] {
+            Some(parent) => {
+                let call = &mut self.groups.calls[parent];
+                call.failed = true;
+                call.infrastructure |= infrastructure;
+            }
+            None => {
+                self.failed = true;
+                self.infrastructure |= infrastructure;
+                if self.plan.fail_fast && self.cancelled.is_none() {
+                    let name = self.plan.jobs[job].name.as_str().into();
+                    self.cancel(CancelCause::FailFast { job: name }, out);
+                }
+            }
+        }
+    }
+
+    /// Ends the other jobs of the failed one's matrix and call, where these ask for it.
+    fn fail_fast(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        let plan = self.plan;
+        let open = |machine: &Self, other: &JobId| !matches!(machine.state[*other], State::Ended(_));
+        if let Some(copy) = plan.jobs[job].matrix.as_ref().filter(|m| m.fail_fast) {
+            let copies = self.groups.copies.get(copy.job.as_str()).cloned().unwrap_or_default();
+            let others: Vec<JobId> = copies.into_iter().filter(|other| open(self, other)).collect();
+            if !others.is_empty() {
+                out.push(Command::FailFast { failed: job, matrix: true });
+            }
+            others.into_iter().for_each(|other| self.doom(other, ended, out));
+        }
+        let Some(parent) = self.groups.parent[job] else { return };
+        if plan.jobs[parent].call.as_ref().is_some_and(|call| call.fail_fast) {
+            let children = self.groups.calls[parent].children.clone();
+            let others: Vec<JobId> = children.into_iter().filter(|other| open(self, other)).collect();
+            if !others.is_empty() {
+                out.push(Command::FailFast { failed: job, matrix: false });
+            }
+            others.into_iter().for_each(|other| self.doom(other, ended, out));
+        }
+    }
+
+    /// The time of a call is used up: it has failed, and its jobs end.
+    pub fn expire(&mut self, call: JobId, out: &mut Vec<Command>) {
+        if self.state.get(call) != Some(&State::Open) {
+            return;
+        }
+        self.groups.calls[call].failed = true;
+        let mut ended = VecDeque::new();
+        for child in self.groups.calls[call].children.clone() {
+            self.doom(child, &mut ended, out);
+        }
+        self.settle(ended, out);
+    }
+
+    /// Ends a job as if the run were cancelled: unless its condition holds even so.
+    fn doom(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        if std::mem::replace(&mut self.doomed[job], true) {
+            return;
+        }
+        self.stop(job, ended, out);
+        for child in self.groups.calls[job].children.clone() {
+            self.doom(child, ended, out);
+        }
+    }
+
+    /// Stops a job that runs or waits for a slot, unless its condition holds.
+    fn stop(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        let holds = || decide(&self.plan.jobs[job].condition, self.status(job)) == Verdict::Yes;
+        match self.state[job] {
+            State::Running if !holds() => out.push(Command::Stop(job)),
+            State::Ready if !holds() => {
+                self.state[job] = State::Ended(JobResult::Cancelled);
+                out.push(Command::Drop(job));
+                ended.push_back(job);
+            }
+            _ => {}
+        }
     }
 
     /// The run is cancelled: what waits in the queue or runs ends, unless its condition holds still.
@@ -186,16 +292,7 @@ impl<'p> Machine<'p> {
         }
         let mut ended = VecDeque::new();
         for job in 0..self.state.len() {
-            let holds = || decide(&self.plan.jobs[job].condition, self.status(job)) == Verdict::Yes;
-            match self.state[job] {
-                State::Running if !holds() => out.push(Command::Stop(job)),
-                State::Ready if !holds() => {
-                    self.state[job] = State::Ended(JobResult::Cancelled);
-                    out.push(Command::Drop(job));
-                    ended.push_back(job);
-                }
-                _ => {}
-            }
+            self.stop(job, &mut ended, out);
         }
         self.settle(ended, out);
     }
@@ -226,7 +323,7 @@ impl<'p> Machine<'p> {
 
     fn status(&self, job: JobId) -> Status {
         let ancestry = self.ancestry[job];
-        let cancelled = self.cancelled.is_some();
+        let cancelled = self.cancelled.is_some() || self.doomed[job];
         let clean = ancestry.failed.is_none() && ancestry.other.is_none();
         Status { success: clean && !cancelled, failure: ancestry.failed.is_some(), cancelled }
     }
@@ -237,9 +334,12 @@ impl<'p> Machine<'p> {
         let status = self.status(job);
         if decide(condition, status) != Verdict::No {
             self.state[job] = State::Ready;
-            self.ready.push((self.graph.path[job], Reverse(self.sequence), job));
+            let place = (self.graph.path[job], Reverse(self.sequence), job);
             self.sequence += 1;
-            out.push(Command::Ready(job));
+            if !self.opens_at_once(job) {
+                out.push(Command::Ready(job));
+            }
+            self.admit(place, ended, out);
             return;
         }
         let ancestry = self.ancestry[job];
@@ -262,8 +362,109 @@ impl<'p> Machine<'p> {
         ));
     }
 
+    /// A call without a script to ask needs no slot.
+    fn opens_at_once(&self, job: JobId) -> bool {
+        let job = &self.plan.jobs[job];
+        job.call.is_some() && !matches!(job.condition, crate::workflow::plan::Condition::Script(_))
+    }
+
+    /// Puts a job that is ready into the queue, or into that of a group that is full.
+    fn admit(&mut self, place: Place, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        let job = place.2;
+        if let Some(full) = self.groups.full(job) {
+            self.groups.limits[full].waiting.push(place);
+        } else if self.opens_at_once(job) {
+            self.groups.take(job);
+            self.open(job, ended, out);
+        } else {
+            self.ready.push(place);
+        }
+    }
+
+    /// The jobs of a call may begin.
+    fn open(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        self.state[job] = State::Open;
+        out.push(Command::Open(job));
+        let children = self.groups.calls[job].children.clone();
+        if children.is_empty() {
+            self.close(job, ended, out);
+        }
+        for child in children {
+            self.release(child, ended, out);
+        }
+    }
+
+    /// One thing less that a job waits for.
+    fn release(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        if let State::Waiting(left) = self.state[job] {
+            self.state[job] = State::Waiting(left - 1);
+            if left == 1 {
+                self.judge(job, ended, out);
+            }
+        }
+    }
+
+    /// All jobs of a call have ended.
+    fn close(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        let call = &self.groups.calls[job];
+        let (failed, infrastructure) = (call.failed, call.infrastructure);
+        let outcome = match (failed, call.cancelled) {
+            (true, _) => JobResult::Failure,
+            (false, true) => JobResult::Cancelled,
+            (false, false) => JobResult::Success,
+        };
+        let tolerated = failed && self.plan.jobs[job].continue_on_error;
+        let result = if tolerated { JobResult::Success } else { outcome };
+        self.state[job] = State::Ended(result);
+        out.push(Command::Close(job, outcome, result));
+        if result == JobResult::Failure {
+            self.fail(job, infrastructure, out);
+            self.fail_fast(job, ended, out);
+        }
+        ended.push_back(job);
+    }
+
+    /// A job of a call has ended.
+    fn ended_in_call(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        let Some(parent) = self.groups.parent[job] else { return };
+        let call = &mut self.groups.calls[parent];
+        call.open -= 1;
+        call.cancelled |= self.state[job] == State::Ended(JobResult::Cancelled);
+        if call.open == 0 && self.state[parent] == State::Open {
+            self.close(parent, ended, out);
+        }
+    }
+
+    /// Ends the jobs of a call that never opened.
+    fn close_unopened(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        let Some(result @ (JobResult::Skipped | JobResult::Cancelled | JobResult::Failure)) =
+            self.result(job)
+        else {
+            return;
+        };
+        let decided_by = Some(Decider { name: Name::from(self.plan.jobs[job].name.as_str()), result });
+        for child in self.groups.calls[job].children.clone() {
+            if !matches!(self.state[child], State::Waiting(_)) {
+                continue;
+            }
+            ended.push_back(child);
+            if result == JobResult::Cancelled {
+                self.state[child] = State::Ended(JobResult::Cancelled);
+                out.push(Command::Drop(child));
+                continue;
+            }
+            self.state[child] = State::Ended(JobResult::Skipped);
+            let condition = "success()".to_owned();
+            let reason = SkipReason::Status { condition, decided_by: decided_by.clone(), cancelled: false };
+            out.push(Command::Skip(child, reason));
+        }
+    }
+
     /// Tells dependents of ended jobs, then fills the free slots.
     fn settle(&mut self, mut ended: VecDeque<JobId>, out: &mut Vec<Command>) {
+        if ended.is_empty() {
+            self.fill(&mut ended, out);
+        }
         while let Some(job) = ended.pop_front() {
             self.open -= 1;
             let mut ancestry = self.ancestry[job];
@@ -274,21 +475,21 @@ impl<'p> Machine<'p> {
             }
             for edge in self.graph.dependents(job) {
                 let dependent = self.graph.targets[edge];
-                self.ancestry[dependent].merge(ancestry);
-                if let State::Waiting(left) = self.state[dependent] {
-                    self.state[dependent] = State::Waiting(left - 1);
-                    if left == 1 {
-                        self.judge(dependent, &mut ended, out);
-                    }
+                if self.groups.parent[dependent] == Some(job) {
+                    continue;
                 }
+                self.ancestry[dependent].merge(ancestry);
+                self.release(dependent, &mut ended, out);
             }
-        }
-        while self.running < self.limit {
-            let Some((_, _, job)) = self.ready.pop() else { break };
-            if self.state[job] == State::Ready {
-                self.state[job] = State::Running;
-                self.running += 1;
-                out.push(Command::Start(job));
+            self.close_unopened(job, &mut ended, out);
+            self.ended_in_call(job, &mut ended, out);
+            let state = &self.state;
+            for place in self.groups.give_back(job, |id| state[id] == State::Ready) {
+                self.admit(place, &mut ended, out);
+            }
+            if ended.is_empty() {
+                // Filling may open a call whose jobs all end at once.
+                self.fill(&mut ended, out);
             }
         }
         if self.open == 0 && !self.finished {
@@ -296,7 +497,29 @@ impl<'p> Machine<'p> {
             out.push(Command::Finish);
         }
     }
+
+    /// Starts ready jobs while there are slots.
+    fn fill(&mut self, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        while self.running < self.limit {
+            let Some(place) = self.ready.pop() else { break };
+            let job = place.2;
+            if self.state[job] != State::Ready {
+                continue;
+            }
+            if self.groups.full(job).is_some() {
+                self.admit(place, ended, out);
+                continue;
+            }
+            self.groups.take(job);
+            self.state[job] = State::Running;
+            self.running += 1;
+            out.push(Command::Start(job));
+        }
+    }
 }
+
+/// A job in a queue: longest remaining path first, then in the order of arrival.
+type Place = (u32, Reverse<u64>, JobId);
 
 /// The edges, from each job to its dependents, in one array.
 #[derive(Debug)]
@@ -322,6 +545,12 @@ impl Graph {
             for need in &job.needs {
                 let Some(&from) = by_name.get(need.as_str()) else {
                     return Err(GraphError::UnknownNeed { job: job.name.clone(), need: need.clone() });
+                };
+                edges.push((from, id));
+            }
+            if let Some(parent) = &job.parent {
+                let Some(&from) = by_name.get(parent.as_str()) else {
+                    return Err(GraphError::UnknownNeed { job: job.name.clone(), need: parent.clone() });
                 };
                 edges.push((from, id));
             }

@@ -1,5 +1,6 @@
 //! The steps of a job, one after the other.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::executor::{Cancel, Executor, JobSite, StepSpec};
 use super::job::{Attempt, JobRun};
 use super::provider::ProviderError;
 use super::reporter::{Capture, StepLog};
+use super::results::{self, Values};
 use super::retry;
 use crate::workflow::plan::{Env, Step};
 
@@ -37,6 +39,8 @@ pub(super) struct Steps<'a> {
     failed: Option<Failure>,
     failed_step: Option<Name>,
     interrupted: bool,
+    /// What the steps wrote into `$NIXACTIONS_OUTPUT`, by their identifiers.
+    outputs: BTreeMap<String, Values>,
 }
 
 /// What a step changes in its environment over what the layers say: `None` unsets.
@@ -67,22 +71,24 @@ impl<'a> Steps<'a> {
             failed: None,
             failed_step: None,
             interrupted: false,
+            outputs: BTreeMap::new(),
         };
         steps.runner_vars = steps.runner_vars();
         steps
     }
 
     /// Runs them all; each decides by its condition whether it runs.
-    pub(super) async fn run(mut self) -> Attempt {
+    pub(super) async fn run(mut self) -> (Attempt, BTreeMap<String, Values>) {
         for (index, step) in self.run.job.steps.iter().enumerate() {
             let reference = StepRef { index: index as u32, name: Name::from(step.name.as_str()) };
             self.step(step, &reference).await;
         }
-        match self.failed {
+        let ended = match self.failed {
             Some(failure) => Attempt::Failed(failure),
             None if self.interrupted => Attempt::Cancelled,
             None => Attempt::Success,
-        }
+        };
+        (ended, self.outputs)
     }
 
     fn emit(&self, kind: EventKind) {
@@ -137,8 +143,35 @@ impl<'a> Steps<'a> {
             }
         }
         let (end, attempts) = self.attempts(step, reference, vars, &token).await;
-        self.summary(reference, attempts).await;
+        let end = self.after(step, reference, end, attempts).await;
         self.finish(step, reference, end, attempts, started);
+    }
+
+    /// Takes what the step left in its files.
+    async fn after(&mut self, step: &Step, reference: &StepRef, end: StepEnd, attempts: u32) -> StepEnd {
+        self.summary(reference, attempts).await;
+        match self.read_outputs(reference, attempts).await {
+            Ok(values) => {
+                if let Some(id) = step.id.as_ref().filter(|_| !values.is_empty()) {
+                    self.outputs.insert(id.clone(), values);
+                }
+                end
+            }
+            Err(message) if end.is_success() => StepEnd::Setup { message: self.masked(&message) },
+            Err(_) => end,
+        }
+    }
+
+    async fn read_outputs(&self, reference: &StepRef, attempt: u32) -> Result<Values, String> {
+        let suffix = control_name(reference, attempt, "output");
+        let wrong = |e: &dyn std::fmt::Display| format!("$NIXACTIONS_OUTPUT: {e}");
+        let Some(bytes) =
+            self.executor.read_control(self.site, &suffix, CONTROL_LIMIT).await.map_err(|e| wrong(&e))?
+        else {
+            return Ok(Values::new());
+        };
+        let text = String::from_utf8(bytes).map_err(|_| wrong(&"not UTF-8"))?;
+        results::parse(&text).map_err(|e| wrong(&e))
     }
 
     fn skip(&self, reference: &StepRef, reason: SkipReason) {
@@ -261,8 +294,8 @@ impl<'a> Steps<'a> {
     /// The whole environment of a step's first attempt.
     async fn environment(&self, step: &Step, reference: &StepRef, token: &Cancel) -> Result<Vars, Setup> {
         let shared = self.run.shared;
-        let [workflow_provided, workflow] = shared.workflow_layers();
-        let below = [workflow_provided, workflow, self.provided, &self.run.job.env];
+        let mut below = shared.layers_around(self.run.job);
+        below.extend([self.provided, &self.run.job.env]);
         let mut own = Env::new();
         if !step.env_from.is_empty() {
             let scope = Scope::Step { job: self.run.name.clone(), step: reference.clone() };
@@ -272,8 +305,8 @@ impl<'a> Steps<'a> {
                 ProviderError::Failed(message) => Setup::Failed(StepEnd::Setup { message }),
             })?;
         }
-        let [a, b, c, d] = below;
-        let mut vars = shared.options.outside.compose(self.run.pure(), &[a, b, c, d, &own, &step.env]);
+        below.extend([&own, &step.env]);
+        let mut vars = shared.options.outside.compose(self.run.pure(), &below);
         prefix_path(&mut vars, &[]);
         if reference.index > 0 {
             for (name, value) in self.job_env(reference, &vars, token).await? {
@@ -330,6 +363,12 @@ impl<'a> Steps<'a> {
             vars.insert(name.clone(), value.clone());
         }
         vars.entry("CI".into()).or_insert_with(|| "true".into());
+        for (id, values) in &self.outputs {
+            for (name, value) in values {
+                let variable = format!("STEPS_{}_{}", variable_part(id), variable_part(name));
+                vars.insert(variable.into(), value.into());
+            }
+        }
         self.control_vars(reference, 1, vars);
     }
 
@@ -352,13 +391,7 @@ impl<'a> Steps<'a> {
             ("WORKFLOW_NAME".into(), shared.plan.name.clone().into()),
         ];
         vars.extend(shared.constants.iter().map(|(name, value)| (OsString::from(name), value.into())));
-        for need in &self.run.job.needs {
-            let result = shared.names.get(need).and_then(|&id| shared.results[id].get());
-            if let Some(result) = result {
-                let name = format!("NEEDS_{}_RESULT", variable_part(need));
-                vars.push((name.into(), result.as_str().into()));
-            }
-        }
+        vars.extend(shared.needs_variables(self.run.job));
         vars.extend(self.site.env.iter().cloned());
         vars
     }

@@ -187,7 +187,9 @@ pub(super) fn failure_text(failure: &Failure) -> String {
     match failure {
         Failure::Step { step, end } => format!("step {}: {end}", step.name),
         Failure::Artifact { artifact, message } => format!("artifact {artifact}: {message}"),
-        Failure::Provider { message } | Failure::Infrastructure { message } => message.clone(),
+        Failure::Provider { message } | Failure::Infrastructure { message } | Failure::Result { message } => {
+            message.clone()
+        }
         Failure::Budget => "its time budget is used up".to_owned(),
     }
 }

@@ -213,7 +213,7 @@ impl Tracker {
                 (job.finished, job.reason) = (time, Some(reason.to_string()));
             }
             E::JobRetry { job, .. } => self.job(job).failed.clear(),
-            E::JobFinished { job, result, outcome, duration_us, failure } => {
+            E::JobFinished { job, result, outcome, duration_us, failure, .. } => {
                 let job = self.set(job, Status::Ended(*outcome));
                 (job.finished, job.duration_us) = (time, *duration_us);
                 job.forgiven = result != outcome;
@@ -291,6 +291,7 @@ pub(super) mod tests {
             outcome: result,
             duration_us,
             failure,
+            results: Default::default(),
         };
         events.push(event(1500, finished("build", JobResult::Success, 1_499_000, None)));
         events.push(event(1500, E::JobStarted { job: "test".into(), attempt: 1, dir: None }));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::graph::Graph;
-use super::model::{Spanned, Workflow};
+use super::model::{Job, Spanned, Workflow};
 use super::names;
 use crate::base::source::SpanId;
 use crate::base::suggest;
@@ -12,7 +12,12 @@ use crate::diag::Diagnostic;
 /// Checks all artifacts of a workflow.
 pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic>) {
     let jobs = &workflow.jobs;
+    let called: Vec<(usize, Vec<Spanned<String>>)> =
+        jobs.iter().enumerate().map(|(i, job)| (i, of_call(job))).collect();
     let mut given: HashMap<&str, (usize, SpanId)> = HashMap::new();
+    for (i, names) in &called {
+        given.extend(names.iter().map(|n| (n.value.as_str(), (*i, n.span))));
+    }
     for (i, job) in jobs.iter().enumerate() {
         for o in &job.outputs {
             names::check(&o.name, "an artifact", out);
@@ -57,6 +62,17 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic
             });
         }
     }
+}
+
+/// The artifacts of the workflow that a job uses, as others name them: `JOB/NAME`.
+fn of_call(job: &Job) -> Vec<Spanned<String>> {
+    let Some(call) = &job.call else { return Vec::new() };
+    let inner = call
+        .value
+        .jobs
+        .iter()
+        .flat_map(|j| of_call(j).into_iter().chain(j.outputs.iter().map(|o| o.name.clone())));
+    inner.map(|n| Spanned::new(format!("{}/{}", job.name.value, n.value), n.span)).collect()
 }
 
 /// Two jobs give one artifact; the one further down in the file is the mistake.

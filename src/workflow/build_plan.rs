@@ -3,27 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::graph::Graph;
+use super::graph::{self, Graph};
 use super::model::{self, EnvValue, ProviderKind, Setting, Workflow};
 use super::plan::{self, ArtifactInput, ArtifactOutput, Condition, Env, Executor, Plan, Provider};
-use super::retry;
+use super::{parts, results, retry};
 
 /// The plan of a checked workflow, for a project in this directory.
 pub fn build(workflow: &Workflow, graph: &Graph, project_dir: &Path) -> Plan {
-    let mut b = Builder { secrets: Vec::new(), executors: HashMap::new() };
+    let mut b = Builder { secrets: Vec::new(), executors: HashMap::new(), jobs: Vec::new() };
     let (env, env_from) = b.environment(&workflow.env, &workflow.env_from);
-    let jobs = workflow
-        .jobs
-        .iter()
-        .enumerate()
-        .map(|(i, job)| {
-            let mut needs: Vec<String> =
-                graph.needs[i].iter().map(|&(n, _)| workflow.jobs[n].name.value.clone()).collect();
-            needs.sort();
-            b.job(workflow, job, needs)
-        })
-        .collect();
-    let mut secrets = b.secrets;
+    b.add_jobs(workflow, graph, &Around::default());
+    let notify = workflow.notify.iter().map(|w| b.webhook(w)).collect();
+    let (mut jobs, mut secrets) = (b.jobs, b.secrets);
+    jobs.sort_by(|a, b| a.name.cmp(&b.name));
     secrets.sort();
     secrets.dedup();
     Plan {
@@ -38,14 +30,40 @@ pub fn build(workflow: &Workflow, graph: &Graph, project_dir: &Path) -> Plan {
         budget: workflow.budget.as_ref().map(|b| b.value),
         log_format: workflow.log_format.clone(),
         log_level: workflow.log_level.clone(),
+        concurrency: workflow.concurrency.clone(),
+        notify,
+        results: values(&workflow.results, ""),
+        on: workflow.on.clone(),
         secrets,
     }
+}
+
+/// What stands around the jobs of a workflow that another uses.
+#[derive(Clone, Default)]
+struct Around {
+    /// The calling job's whole name.
+    parent: Option<String>,
+    /// What the names of jobs and artifacts begin with: the parent and a slash.
+    prefix: String,
+    retry: Setting<model::RetryRule>,
+    timeout: Setting<std::time::Duration>,
+}
+
+/// Results of a workflow, by name.
+fn values(results: &[model::Reference], prefix: &str) -> BTreeMap<String, plan::JobValue> {
+    let one = |r: &model::Reference| {
+        let value = results::job_value(&r.to.value)?;
+        let job = format!("{prefix}{}", value.job);
+        Some((r.name.value.clone(), plan::JobValue { job, ..value }))
+    };
+    results.iter().filter_map(one).collect()
 }
 
 struct Builder {
     secrets: Vec<String>,
     /// Names of executors without one, by kind and options.
     executors: HashMap<String, Vec<serde_json::Value>>,
+    jobs: Vec<plan::Job>,
 }
 
 /// Strict bash: what a script in `bash` runs under.
@@ -63,16 +81,66 @@ fn shell(words: &[String]) -> Vec<String> {
 }
 
 impl Builder {
-    fn job(&mut self, workflow: &Workflow, job: &model::Job, needs: Vec<String>) -> plan::Job {
-        let (env, env_from) = self.environment(&job.env, &job.env_from);
-        let job_retry = retry::merge(&workflow.retry, &job.retry);
+    fn add_jobs(&mut self, workflow: &Workflow, graph: &Graph, around: &Around) {
+        let around = Around {
+            retry: retry::merge(&around.retry, &workflow.retry),
+            timeout: retry::inherit(&around.timeout, &workflow.timeout),
+            ..around.clone()
+        };
+        for (i, job) in workflow.jobs.iter().enumerate() {
+            let needs = graph.needs[i].iter().map(|&(n, _)| workflow.jobs[n].name.value.as_str());
+            let mut needs: Vec<String> = needs.map(|n| format!("{}{n}", around.prefix)).collect();
+            needs.sort();
+            let planned = self.job(job, needs, &around);
+            let (name, timeout) = (planned.name.clone(), retry::inherit(&around.timeout, &job.timeout));
+            self.jobs.push(planned);
+            if let Some(call) = &job.call {
+                let inner = Around {
+                    prefix: format!("{name}/"),
+                    parent: Some(name),
+                    retry: retry::merge(&around.retry, &job.retry),
+                    timeout,
+                };
+                // The graph was checked already; here only its edges are wanted.
+                let graph = graph::resolve(&call.value, &mut Vec::new());
+                self.add_jobs(&call.value, &graph, &inner);
+            }
+        }
+    }
+
+    /// The call of a job that uses another workflow: its environment over the job's own.
+    fn call(&mut self, workflow: &Workflow, job: &model::Job, name: &str) -> plan::Call {
+        let (mut env, mut env_from) = self.environment(&job.env, &job.env_from);
+        let (inner, inner_from) = self.environment(&workflow.env, &workflow.env_from);
+        env.extend(inner);
+        env_from.extend(inner_from);
+        plan::Call {
+            workflow: workflow.name.value.clone(),
+            env,
+            env_from,
+            fail_fast: workflow.fail_fast,
+            max_parallel: workflow.max_parallel,
+            budget: workflow.budget.as_ref().map(|b| b.value),
+            results: values(&workflow.results, &format!("{name}/")),
+        }
+    }
+
+    fn job(&mut self, job: &model::Job, needs: Vec<String>, around: &Around) -> plan::Job {
+        let prefix = &around.prefix;
+        let name = format!("{prefix}{}", job.name.value);
+        let call = job.call.as_ref().map(|c| self.call(&c.value, job, &name));
+        let (env, env_from) = match &call {
+            Some(_) => (Env::new(), Vec::new()),
+            None => self.environment(&job.env, &job.env_from),
+        };
+        let job_retry = retry::merge(&around.retry, &job.retry);
         let whole = matches!(&job_retry, Setting::Set(r) if r.whole_job == Some(true));
         let for_steps = if whole { Setting::Inherit } else { job_retry.clone() };
-        let timeout = retry::inherit(&workflow.timeout, &job.timeout);
+        let timeout = retry::inherit(&around.timeout, &job.timeout);
         let steps =
             job.steps.iter().map(|s| self.step(s, job.shell.as_deref(), &for_steps, &timeout)).collect();
         plan::Job {
-            name: job.name.value.clone(),
+            name,
             needs,
             condition: condition(&job.condition),
             continue_on_error: job.continue_on_error,
@@ -83,25 +151,81 @@ impl Builder {
             inputs: job
                 .inputs
                 .iter()
-                .map(|i| ArtifactInput { name: i.name.value.clone(), path: i.path.value.clone() })
+                .map(|i| ArtifactInput {
+                    name: format!("{prefix}{}", i.name.value),
+                    path: i.path.value.clone(),
+                })
                 .collect(),
             outputs: job
                 .outputs
                 .iter()
                 .map(|o| ArtifactOutput {
-                    name: o.name.value.clone(),
+                    name: format!("{prefix}{}", o.name.value),
                     path: o.path.value.clone(),
                     always: o.always,
                 })
                 .collect(),
+            results: job
+                .results
+                .iter()
+                .filter_map(|r| Some((r.name.value.clone(), results::step_value(&r.to.value)?)))
+                .collect(),
+            matrix: job.copy_of.as_ref().map(|c| plan::Copy {
+                job: format!("{prefix}{}", c.job),
+                values: c.values.iter().cloned().collect(),
+                fail_fast: c.fail_fast,
+                max_parallel: c.max_parallel,
+            }),
             retry: match &job_retry {
-                Setting::Set(r) if whole => r.complete(),
+                Setting::Set(r) if whole && call.is_none() => r.complete(),
                 _ => None,
             },
+            call,
+            parent: around.parent.clone(),
+            cache: job.cache.iter().map(|c| c.value.clone()).collect(),
+            skip_if_unchanged: job
+                .skip_if_unchanged
+                .as_ref()
+                .map(|s| plan::SkipIfUnchanged { inputs: s.value.clone() }),
+            resources: job.resources.as_ref().map(|r| r.value.clone()),
+            services: job.services.iter().map(|s| self.service(s)).collect(),
+            idempotent: job.idempotent,
             budget: job.budget.as_ref().map(|b| b.value),
             steps,
             tags: job.tags.clone(),
             description: job.description.clone(),
+        }
+    }
+
+    fn service(&mut self, s: &model::Service) -> plan::Service {
+        let mut env = BTreeMap::new();
+        for v in &s.env {
+            let value = match &v.value {
+                EnvValue::Unset => None,
+                value => Some(parts::plan_text(value, &mut self.secrets)),
+            };
+            env.insert(v.name.value.clone(), value);
+        }
+        plan::Service {
+            name: s.name.value.clone(),
+            image: s.image.clone(),
+            script: s.script.clone(),
+            ports: s.ports.clone(),
+            env,
+            health: s.health.clone(),
+        }
+    }
+
+    fn webhook(&mut self, w: &model::Webhook) -> plan::Notify {
+        plan::Notify {
+            url: parts::plan_text(&w.url.value, &mut self.secrets),
+            on: w.on.clone(),
+            headers: w
+                .headers
+                .iter()
+                .map(|v| (v.name.value.clone(), parts::plan_text(&v.value, &mut self.secrets)))
+                .collect(),
+            body: w.body.clone(),
         }
     }
 
@@ -129,6 +253,7 @@ impl Builder {
             workdir: step.workdir.as_ref().map(|w| w.value.clone()),
             condition: condition(&step.condition),
             continue_on_error: step.continue_on_error,
+            background: step.background,
             retry: match retry::merge(above, &step.retry) {
                 Setting::Set(r) => r.complete(),
                 _ => None,

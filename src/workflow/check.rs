@@ -3,12 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::graph::{self, Graph};
-use super::model::{Job, Workflow};
-use super::plan::Condition;
+use super::model::{Job, Spanned, Workflow};
+use super::plan::{Cache, Condition};
 use super::tree::Node;
-use super::{artifacts, condition, decode, matrix, names, retry};
+use super::{artifacts, call, condition, decode, names, results, retry};
 use crate::base::source::SpanId;
 use crate::diag::{Diagnostic, Severity};
+
+/// Longest key of a cache, in bytes.
+const LONGEST_KEY: usize = 512;
+/// Most keys that a cache falls back to.
+const MOST_RESTORE_KEYS: usize = 10;
 
 /// A workflow and all that was found about it.
 pub struct Checked {
@@ -31,16 +36,25 @@ impl Checked {
 pub fn check(node: &Node, at: SpanId) -> Checked {
     let mut out = Vec::new();
     let workflow = decode::workflow(node, at, &mut out);
-    let graph = workflow.as_ref().map(|w| {
-        let graph = graph::resolve(w, &mut out);
-        artifacts::check(w, &graph, &mut out);
-        meaning(w, &mut out);
-        for job in &w.jobs {
-            job_meaning(job, &mut out);
-        }
-        graph
-    });
+    let graph = workflow.as_ref().map(|w| one(w, &mut out));
     Checked { workflow, graph, diagnostics: tidy(out) }
+}
+
+/// Checks a decoded workflow, and the workflows that its jobs use.
+fn one(w: &Workflow, out: &mut Vec<Diagnostic>) -> Graph {
+    let mut found = Vec::new();
+    let graph = graph::resolve(w, &mut found);
+    artifacts::check(w, &graph, &mut found);
+    results::check(w, &graph, &mut found);
+    meaning(w, &mut found);
+    for job in &w.jobs {
+        job_meaning(job, &mut found);
+        if let Some(call) = &job.call {
+            one(&call.value, &mut found);
+        }
+    }
+    out.append(&mut found);
+    graph
 }
 
 /// Sorted by place, each finding once: the copies of a matrix repeat theirs.
@@ -62,26 +76,8 @@ fn label(d: &Diagnostic) -> String {
     d.primary.as_ref().map(|l| l.text.clone()).unwrap_or_default()
 }
 
-fn unsupported(list: &[super::model::Unsupported], out: &mut Vec<Diagnostic>) {
-    for u in list {
-        let (severity, text) = if u.needed {
-            (Severity::Error, "the workflow would mean something else without it")
-        } else {
-            (Severity::Warning, "the workflow runs without it")
-        };
-        out.push(
-            Diagnostic::new(
-                severity,
-                "NXA007",
-                format!("{} is not carried out by this version of nixactions", u.what),
-            )
-            .at(u.span, text),
-        );
-    }
-}
-
 fn meaning(w: &Workflow, out: &mut Vec<Diagnostic>) {
-    unsupported(&w.unsupported, out);
+    call::declared(&w.inputs, out);
     names::check_env(&w.env, "`env` of the workflow", out);
     names::check_providers(&w.env_from, "`envFrom` of the workflow", out);
     retry::check(&w.retry, "the workflow", false, out);
@@ -127,29 +123,16 @@ fn executors(w: &Workflow, out: &mut Vec<Diagnostic>) {
 
 fn job_meaning(job: &Job, out: &mut Vec<Diagnostic>) {
     let owner = format!("job `{}`", job.name.value);
-    unsupported(&job.unsupported, out);
     names::check(&job.name, "a job", out);
     names::check_env(&job.env, &format!("`env` of {owner}"), out);
     names::check_providers(&job.env_from, &format!("`envFrom` of {owner}"), out);
     retry::check(&job.retry, &owner, false, out);
-    let mut env_names: HashMap<String, &str> = HashMap::new();
-    for need in &job.needs {
-        if let Some(other) = env_names.insert(matrix::upper(&need.value), &need.value)
-            && other != need.value
-        {
-            out.push(
-                Diagnostic::error(
-                    "NXA106",
-                    format!(
-                        "{owner} needs `{other}` and `{}`, whose results would both be in NEEDS_{}_RESULT",
-                        need.value,
-                        matrix::upper(&need.value)
-                    ),
-                )
-                .at(need.span, "the same name in an environment variable")
-                .help("rename one of the jobs"),
-            );
-        }
+    for service in &job.services {
+        names::check(&service.name, "a service", out);
+        names::check_env(&service.env, &format!("`env` of service `{}` of {owner}", service.name.value), out);
+    }
+    for cache in &job.cache {
+        cache_meaning(cache, &owner, out);
     }
     if let Some(c) = &job.condition {
         never(&c.value, c.span, &owner, job.needs.is_empty(), "it needs no job that could fail", out);
@@ -184,6 +167,34 @@ fn job_meaning(job: &Job, out: &mut Vec<Diagnostic>) {
                 );
             }
         }
+    }
+}
+
+/// What a cache must keep to: the bounds of GitHub's, so that keys can be carried over.
+fn cache_meaning(cache: &Spanned<Cache>, owner: &str, out: &mut Vec<Diagnostic>) {
+    let mut wrong = |message: String, label: &str| {
+        out.push(Diagnostic::error("NXA207", message).at(cache.span, label));
+    };
+    for key in std::iter::once(&cache.value.key).chain(&cache.value.restore_keys) {
+        if key.len() > LONGEST_KEY {
+            wrong(format!("a cache key of {owner} is longer than {LONGEST_KEY} bytes"), "this cache");
+        }
+        if key.contains(',') || key.chars().any(char::is_control) {
+            let text = format!(
+                "the cache key `{}` of {owner} holds a comma or a control character",
+                key.escape_debug()
+            );
+            wrong(text, "this cache");
+        }
+    }
+    if cache.value.restore_keys.len() > MOST_RESTORE_KEYS {
+        wrong(format!("a cache of {owner} has more than {MOST_RESTORE_KEYS} restore keys"), "this cache");
+    }
+    if cache.value.paths.is_empty() {
+        wrong(format!("a cache of {owner} has no paths"), "keeps nothing");
+    }
+    for path in &cache.value.paths {
+        artifacts::path(&Spanned::new(path.clone(), cache.span), &format!("a cache of {owner}"), out);
     }
 }
 

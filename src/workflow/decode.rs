@@ -1,13 +1,13 @@
 //! Tree to model: the shape check, then every field in its type.
 
 use super::fields::{Fields, only_program, path_text, text};
-use super::matrix;
 use super::model::{
-    ArtifactGiven, ArtifactUse, ExecutorRef, Input, Job, MatrixCopy, Spanned, Step, Unsupported, Workflow,
+    ArtifactGiven, ArtifactUse, ExecutorRef, Input, Job, MatrixCopy, Spanned, Step, Workflow,
 };
 use super::schema::{self, Table, Type};
 use super::shape::{Shape, Spot, place};
 use super::tree::{Attr, Kind, Node};
+use super::{call, matrix, parts};
 use crate::base::source::SpanId;
 use crate::diag::Diagnostic;
 
@@ -47,29 +47,11 @@ pub fn workflow(node: &Node, at: SpanId, out: &mut Vec<Diagnostic>) -> Option<Wo
         fail_fast: f.bool("failFast").unwrap_or(false),
         max_parallel: f.get("maxParallel").and_then(Node::int).and_then(|n| usize::try_from(n).ok()),
         inputs: inputs(f),
-        unsupported: unsupported(
-            f,
-            "the workflow",
-            &[("results", true), ("concurrency", false), ("notify", false)],
-        ),
+        results: parts::references(f),
+        concurrency: parts::concurrency(f),
+        notify: parts::webhooks(f),
+        on: f.get("on").map(Node::to_json),
     })
-}
-
-/// Keys in use that nothing carries out yet; empty lists and sets ask for nothing.
-fn unsupported(f: Fields<'_>, owner: &str, keys: &[(&str, bool)]) -> Vec<Unsupported> {
-    let asks = |n: &Node| match &n.kind {
-        Kind::Attrs(a) => !a.is_empty(),
-        Kind::List(l) => !l.is_empty(),
-        Kind::Bool(b) => *b,
-        Kind::Null => false,
-        _ => true,
-    };
-    keys.iter()
-        .filter_map(|&(key, needed)| {
-            let attr = f.attr(key).filter(|a| asks(&a.value))?;
-            Some(Unsupported { what: format!("`{key}` of {owner}"), span: attr.key, needed })
-        })
-        .collect()
 }
 
 fn inputs(f: Fields<'_>) -> Vec<Input> {
@@ -84,6 +66,7 @@ fn inputs(f: Fields<'_>) -> Vec<Input> {
                 description: i.text("description").map(|t| t.value),
                 required: i.bool("required").unwrap_or(false),
                 options: i.names("options").into_iter().map(|n| n.value).collect(),
+                default: i.get("default").cloned(),
             }
         })
         .collect()
@@ -134,10 +117,10 @@ fn jobs_of(workflow: &Node, attr: &Attr, jobs: &mut Vec<Job>, out: &mut Vec<Diag
         let spot = Spot::new(format!("job `{name}`"), attr.key);
         let ok = Shape { out }.check(node, &Type::Record(&schema::JOB), &spot);
         if ok {
-            let copy_of = MatrixCopy { job: attr.name.clone(), suffix: suffix.to_string(), values };
-            let mut copy = job(node, Spanned::new(name, attr.key), Some(copy_of), out);
-            copy.unsupported.extend(matrix::unsupported(m, &attr.name));
-            jobs.push(copy);
+            let (fail_fast, max_parallel) = matrix::scheduling(m);
+            let (of, suffix) = (attr.name.clone(), suffix.to_string());
+            let copy_of = MatrixCopy { job: of, suffix, values, fail_fast, max_parallel };
+            jobs.push(job(node, Spanned::new(name, attr.key), Some(copy_of), out));
         }
     }
 }
@@ -183,30 +166,16 @@ fn job(node: &Node, name: Spanned<String>, copy_of: Option<MatrixCopy>, out: &mu
         steps,
         tags: f.names("tags").into_iter().map(|t| t.value).collect(),
         description: f.text("description").map(|t| t.value),
-        unsupported: unsupported(
-            f,
-            &owner,
-            &[
-                ("results", true),
-                ("uses", true),
-                ("services", true),
-                ("cache", false),
-                ("skipIfUnchanged", false),
-                ("resources", false),
-            ],
-        )
-        .into_iter()
-        .chain(step_unsupported(f, &owner))
-        .collect(),
+        results: parts::references(f),
+        call: call::decode(f, &owner, out),
+        cache: parts::caches(f),
+        skip_if_unchanged: parts::skip_if_unchanged(f),
+        resources: parts::resources(f, &owner, out),
+        services: parts::services(f, &owner, out),
+        idempotent: f.bool("idempotent").unwrap_or(true),
         name,
         copy_of,
     }
-}
-
-fn step_unsupported(f: Fields<'_>, owner: &str) -> Vec<Unsupported> {
-    let items = f.get("steps").and_then(Node::list).unwrap_or_default();
-    let steps = items.iter().map(|node| Fields { node, table: &schema::STEP });
-    steps.flat_map(|s| unsupported(s, &format!("a step of {owner}"), &[("background", true)])).collect()
 }
 
 /// Whether an unknown key was likely meant to be `steps`: one mistake, one finding.
@@ -239,6 +208,7 @@ fn step(node: &Node, index: usize, list: SpanId) -> Option<Step> {
             retry: Default::default(),
             timeout: Default::default(),
             continue_on_error: false,
+            background: false,
         });
     }
     let f = Fields { node, table: &schema::STEP };
@@ -260,6 +230,7 @@ fn step(node: &Node, index: usize, list: SpanId) -> Option<Step> {
         retry: f.retry(),
         timeout: f.timeout(),
         continue_on_error: f.bool("continueOnError").unwrap_or(false),
+        background: f.bool("background").unwrap_or(false),
     })
 }
 

@@ -8,7 +8,7 @@ use super::build_plan;
 use super::check::{Checked, check};
 use super::evaluate::{WithLibrary, diagnostic, diagnostics, library, offered};
 use super::plan::Plan;
-use super::walk::Walker;
+use super::walk::{Calls, Walker};
 use crate::base::source::{Place, Source, SourceName, SpanId};
 use crate::base::suggest;
 use crate::base::symbol::Symbol;
@@ -42,6 +42,8 @@ pub struct Request {
     pub pkgs: Option<PathBuf>,
     /// Workflow inputs.
     pub inputs: Vec<(String, String)>,
+    /// Give required inputs without a value one that stands for it, for checking.
+    pub placeholders: bool,
     /// Arguments that override all others.
     pub args: Vec<(String, Argument)>,
     /// Settings of the evaluator.
@@ -201,6 +203,7 @@ fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>, inspect: Inspect<'_>)
     }
     let none = SpanId::NONE;
     let offered = known.iter().map(|&(n, v)| (Symbol::intern(n), none, v)).collect();
+    let offered = ev.heap.attrs_from(offered);
     let inputs: Vec<_> =
         request.inputs.iter().map(|(n, v)| (Symbol::intern(n), none, ev.heap.string(v.as_bytes()))).collect();
     let select = match &request.name {
@@ -209,13 +212,17 @@ fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>, inspect: Inspect<'_>)
     };
     let args = vec![
         (Symbol::intern("given"), none, given),
-        (Symbol::intern("offered"), none, ev.heap.attrs_from(offered)),
+        (Symbol::intern("offered"), none, offered),
         (Symbol::intern("overrides"), none, ev.heap.attrs_from(overrides)),
         (Symbol::intern("inputs"), none, ev.heap.attrs_from(inputs)),
         (Symbol::intern("select"), none, select),
+        (Symbol::intern("placeholders"), none, Value::Bool(request.placeholders)),
+        (Symbol::intern("currentDir"), none, ev.heap.string(request.current_dir.as_os_str().as_bytes())),
     ];
     let args = ev.heap.attrs_from(args);
     let entry = library(ev, "entry.nix").map_err(fail)?;
+    let stack = vec![Some(request.file.clone())];
+    let calls = Calls { entry: Some(entry), offered: Some(offered), stack };
     let Value::Attrs(result) = ev.call(entry, &[args], none).map_err(fail)? else {
         return Err(Outcome::failed(vec![Diagnostic::error("NXA022", "the file gives no workflow")]));
     };
@@ -230,11 +237,11 @@ fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>, inspect: Inspect<'_>)
     let Value::Attrs(all) = ev.force(workflows).map_err(fail)? else { return Ok(Outcome::default()) };
     let all: Vec<(String, &'h Slot<'h>)> =
         all.sorted().into_iter().map(|a| (a.name.text().into_owned(), a.slot)).collect();
-    choose(request, ev, single, all, inspect)
+    choose(request, ev, &calls, single, all, inspect)
 }
 
 fn not_a_workflow<'h>(ev: &mut Evaluation<'h>, slot: &'h Slot<'h>) -> Diagnostic {
-    let node = Walker::new(ev).slot(slot, &super::schema::Type::Text);
+    let node = Walker::new(ev, Calls::default()).slot(slot, &super::schema::Type::Text);
     Diagnostic::error("NXA003", format!("the file must give a workflow, and it gives {}", node.describe()))
         .at(node.span, format!("this is {}", node.describe()))
         .help("call `nixactions.mkWorkflow`; `nixactions init` writes a file to start from")
@@ -244,12 +251,14 @@ fn not_a_workflow<'h>(ev: &mut Evaluation<'h>, slot: &'h Slot<'h>) -> Diagnostic
 fn choose<'h>(
     request: &Request,
     ev: &mut Evaluation<'h>,
+    calls: &Calls<'h>,
     single: bool,
     all: Vec<(String, &'h Slot<'h>)>,
     inspect: Inspect<'_>,
 ) -> Result<Outcome, Outcome> {
     if single {
-        let workflows: Vec<Loaded> = all.iter().map(|w| one(request, ev, None, w.1, inspect)).collect();
+        let workflows: Vec<Loaded> =
+            all.iter().map(|w| one(request, ev, calls, None, w.1, inspect)).collect();
         if let (Some(name), Some(w)) = (&request.name, workflows.first())
             && name != &w.title
             && name != "default"
@@ -279,7 +288,7 @@ fn choose<'h>(
     }
     if request.all {
         let workflows =
-            all.iter().map(|(n, slot)| one(request, ev, Some(n.clone()), slot, inspect)).collect();
+            all.iter().map(|(n, slot)| one(request, ev, calls, Some(n.clone()), slot, inspect)).collect();
         return Ok(Outcome { workflows, names, ..Outcome::default() });
     }
     let found = match &request.name {
@@ -289,7 +298,7 @@ fn choose<'h>(
     };
     match (found, &request.name) {
         (Some((n, slot)), _) => {
-            let workflows = vec![one(request, ev, Some(n.clone()), slot, inspect)];
+            let workflows = vec![one(request, ev, calls, Some(n.clone()), slot, inspect)];
             Ok(Outcome { workflows, names, ..Outcome::default() })
         }
         (None, Some(name)) => wrong(
@@ -306,6 +315,7 @@ fn choose<'h>(
 fn one<'h>(
     request: &Request,
     ev: &mut Evaluation<'h>,
+    calls: &Calls<'h>,
     key: Option<String>,
     slot: &'h Slot<'h>,
     inspect: Inspect<'_>,
@@ -314,7 +324,7 @@ fn one<'h>(
     if let Err(e) = ev.force(slot) {
         return Loaded { key, title, plan: None, diagnostics: vec![diagnostic(&e)] };
     }
-    let node = Walker::new(ev).workflow(slot);
+    let node = Walker::new(ev, calls.clone()).workflow(slot);
     let mut checked = check(&node, node.span);
     inspect(&mut checked);
     let ok = checked.is_ok();
@@ -330,11 +340,12 @@ fn one<'h>(
     Loaded { key, title, plan, diagnostics }
 }
 
-/// Values of `--input` must be of inputs that there are, and of their types.
+/// Values of `--input` must be of inputs that there are, and of their types; a required input must
+/// have one.
 fn inputs(request: &Request, w: &super::model::Workflow, out: &mut Vec<Diagnostic>) {
     for (name, value) in &request.inputs {
         let Some(input) = w.inputs.iter().find(|i| i.name.value == *name) else {
-            let d = Diagnostic::error("NXA001", format!("the workflow has no input `{name}`"));
+            let d = Diagnostic::error("NXA024", format!("the workflow has no input `{name}`"));
             let known = w.inputs.iter().map(|i| i.name.value.as_str());
             out.push(match suggest::did_you_mean(name, known) {
                 Some(help) => d.help(help),
@@ -348,14 +359,26 @@ fn inputs(request: &Request, w: &super::model::Workflow, out: &mut Vec<Diagnosti
             "choice" if !input.options.contains(value) => {
                 format!("one of {}", names_of(&input.options))
             }
+            "path" if value.is_empty() => "a path".to_string(),
             _ => continue,
         };
         out.push(
             Diagnostic::error(
-                "NXA003",
+                "NXA024",
                 format!("the input `{name}` must be {wanted}, and `{value}` was given"),
             )
             .at(input.name.span, "declared here"),
         );
+    }
+    let given = |name: &str| request.inputs.iter().any(|i| i.0 == name);
+    for input in w.inputs.iter().filter(|i| i.required && i.default.is_none() && !given(&i.name.value)) {
+        let name = &input.name.value;
+        if !request.placeholders {
+            out.push(
+                Diagnostic::error("NXA024", format!("the workflow requires the input `{name}`"))
+                    .at(input.name.span, "has no default")
+                    .help(format!("give it with `--input {name}=VALUE`")),
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The combinations themselves are made by the library in Nix, where fields that are functions of
 //! the combination can be applied.
 
-use super::model::{EnvValue, MatrixCopy, Spanned, Unsupported, Variable};
+use super::model::{EnvValue, MatrixCopy, Spanned, Variable};
 use super::shape::place;
 use super::tree::{Attr, Kind, Node};
 use crate::base::source::SpanId;
@@ -167,18 +167,11 @@ fn rows(a: &Attr, axes: &[&Attr], job: &Attr, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Options that change how the copies are scheduled, which nothing does yet.
-pub(super) fn unsupported(m: &Node, job: &str) -> Vec<Unsupported> {
-    let given = m.attrs().unwrap_or_default().iter().filter(|a| match a.name.as_str() {
-        "failFast" => a.value.bool() == Some(true),
-        name => name == "maxParallel",
-    });
-    let one = |a: &Attr| Unsupported {
-        what: format!("`{}` in the matrix of job `{job}`", a.name),
-        span: a.key,
-        needed: false,
-    };
-    given.map(one).collect()
+/// How the copies are scheduled: whether the first failure cancels the others, and how many run at a
+/// time.
+pub(super) fn scheduling(m: &Node) -> (bool, Option<usize>) {
+    let most = m.get("maxParallel").and_then(Node::int).and_then(|n| usize::try_from(n).ok());
+    (m.get("failFast").and_then(Node::bool).unwrap_or(true), most)
 }
 
 /// Sets `MATRIX_<AXIS>`, which the job's own variables override.

@@ -3,6 +3,7 @@
 
 mod artifacts;
 pub mod build_plan;
+mod call;
 pub mod check;
 pub mod condition;
 pub mod decode;
@@ -15,7 +16,9 @@ mod matrix;
 pub mod model;
 mod names;
 pub mod nixlib;
+mod parts;
 pub mod plan;
+mod results;
 mod retry;
 pub mod schema;
 pub mod shape;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Backoff, Condition};
+use super::plan::{Backoff, Cache, Concurrency, Condition, Resources};
 use super::tree::Node;
 use crate::base::source::SpanId;
 
@@ -61,23 +61,40 @@ pub struct Workflow {
     pub max_parallel: Option<usize>,
     /// Inputs it declares.
     pub inputs: Vec<Input>,
-    /// Keys in use that this version does not carry out.
-    pub unsupported: Vec<Unsupported>,
+    /// What a caller sees: names and references `jobs.JOB.RESULT`.
+    pub results: Vec<Reference>,
+    /// One run per group on a host.
+    pub concurrency: Option<Concurrency>,
+    /// Webhooks called after the run.
+    pub notify: Vec<Webhook>,
+    /// Triggers, as given.
+    pub on: Option<serde_json::Value>,
 }
 
-/// A key in use that this version does not carry out.
+/// A name and what it refers to.
 #[derive(Clone, Debug)]
-pub struct Unsupported {
-    /// The key, with the set it is in, for messages.
-    pub what: String,
-    /// Its place.
-    pub span: SpanId,
-    /// Whether the workflow means something else without it.
-    pub needed: bool,
+pub struct Reference {
+    /// The name.
+    pub name: Spanned<String>,
+    /// The reference, as written.
+    pub to: Spanned<String>,
+}
+
+/// A webhook.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Where to send it.
+    pub url: Spanned<EnvValue>,
+    /// Results of the run after which it is sent.
+    pub on: Vec<String>,
+    /// HTTP headers.
+    pub headers: Vec<Variable>,
+    /// What is sent.
+    pub body: Option<serde_json::Value>,
 }
 
 /// An input of a workflow.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Input {
     /// Its name.
     pub name: Spanned<String>,
@@ -89,6 +106,8 @@ pub struct Input {
     pub required: bool,
     /// What a choice may be.
     pub options: Vec<String>,
+    /// Its default.
+    pub default: Option<Node>,
 }
 
 /// A job.
@@ -130,8 +149,37 @@ pub struct Job {
     pub tags: Vec<String>,
     /// For pictures.
     pub description: Option<String>,
-    /// Keys in use that this version does not carry out.
-    pub unsupported: Vec<Unsupported>,
+    /// Values for dependents: names and references `steps.ID.OUTPUT`.
+    pub results: Vec<Reference>,
+    /// The workflow whose jobs run as this job.
+    pub call: Option<Box<Spanned<Workflow>>>,
+    /// Directories kept between runs.
+    pub cache: Vec<Spanned<Cache>>,
+    /// Globs of the files on which the job depends.
+    pub skip_if_unchanged: Option<Spanned<Vec<String>>>,
+    /// Limits.
+    pub resources: Option<Spanned<Resources>>,
+    /// What runs beside it.
+    pub services: Vec<Service>,
+    /// Whether an interrupted job may be run again.
+    pub idempotent: bool,
+}
+
+/// A process or container beside a job.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// The container image.
+    pub image: Option<String>,
+    /// The script of a process.
+    pub script: Option<String>,
+    /// Ports it serves.
+    pub ports: Vec<String>,
+    /// Its environment.
+    pub env: Vec<Variable>,
+    /// A script that succeeds when it is ready.
+    pub health: Option<String>,
 }
 
 /// What makes a job a copy in a matrix.
@@ -143,6 +191,10 @@ pub struct MatrixCopy {
     pub suffix: String,
     /// The combination: axis and value.
     pub values: Vec<(String, String)>,
+    /// The first failure of a copy cancels the others.
+    pub fail_fast: bool,
+    /// Most copies at a time.
+    pub max_parallel: Option<usize>,
 }
 
 /// A step.
@@ -174,6 +226,8 @@ pub struct Step {
     pub timeout: Setting<Duration>,
     /// Its failure does not fail the job.
     pub continue_on_error: bool,
+    /// Left running until the job ends.
+    pub background: bool,
 }
 
 /// An environment variable.

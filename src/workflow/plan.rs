@@ -9,6 +9,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::parts::{
+    Cache, Call, Concurrency, Copy, JobValue, Notify, Resources, Service, SkipIfUnchanged, StepValue, Text,
+};
+
+mod parts;
+
 /// Environment variables; `None` unsets the variable.
 pub type Env = BTreeMap<String, Option<String>>;
 
@@ -45,6 +51,18 @@ pub struct Plan {
     /// Log level asked for by the workflow.
     #[serde(default)]
     pub log_level: Option<String>,
+    /// One run per group on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// Webhooks called after the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Notify>,
+    /// Results of the workflow, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, JobValue>,
+    /// Triggers, kept for schedulers; `run` does not act on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<serde_json::Value>,
     /// Values marked with `nixactions.secret`, to be masked. Never printed by `plan`.
     #[serde(default, skip_serializing)]
     pub secrets: Vec<String>,
@@ -82,6 +100,33 @@ pub struct Job {
     /// Artifacts saved after the last step.
     #[serde(default)]
     pub outputs: Vec<ArtifactOutput>,
+    /// Values for direct dependents, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, StepValue>,
+    /// The matrix it is a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<Copy>,
+    /// The workflow that it stands for; such a job has no steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
+    /// The job whose call this one belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Directories kept between runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache: Vec<Cache>,
+    /// When the outputs of an earlier run are used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_if_unchanged: Option<SkipIfUnchanged>,
+    /// Limits, enforced by the executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// What runs beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Service>,
+    /// Whether an interrupted job may be run again.
+    #[serde(default = "yes")]
+    pub idempotent: bool,
     /// Re-run the whole job, when `retry.scope = "job"`.
     #[serde(default)]
     pub retry: Option<Retry>,
@@ -129,6 +174,9 @@ pub struct Step {
     /// Its failure does not fail the job.
     #[serde(default)]
     pub continue_on_error: bool,
+    /// Left running until the job ends.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub background: bool,
     /// Retry rule, already merged from step, job and workflow.
     #[serde(default)]
     pub retry: Option<Retry>,
@@ -271,6 +319,15 @@ pub enum Provider {
         /// Whether its values are secret.
         secrets: bool,
     },
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(b: &bool) -> bool {
+    !b
 }
 
 mod duration_ms {

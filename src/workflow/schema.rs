@@ -321,7 +321,8 @@ pub static INPUT: Table = Table {
     ],
 };
 
-static CONCURRENCY: Table = Table {
+/// One run per group.
+pub static CONCURRENCY: Table = Table {
     what: "concurrency rule",
     keys: &[
         required("group", Type::Name, "Runs of one group run one at a time."),
@@ -329,7 +330,8 @@ static CONCURRENCY: Table = Table {
     ],
 };
 
-static NOTIFY: Table = Table {
+/// A webhook.
+pub static NOTIFY: Table = Table {
     what: "webhook",
     keys: &[
         required("url", Type::Either(&Type::Name, &Type::EnvValue), "Where to send it."),
@@ -367,7 +369,8 @@ pub static ARTIFACT_OUTPUT: Table = Table {
     ],
 };
 
-static CACHE: Table = Table {
+/// A cache.
+pub static CACHE: Table = Table {
     what: "cache",
     keys: &[
         required("key", Type::Name, "Which saved state is wanted."),
@@ -376,12 +379,14 @@ static CACHE: Table = Table {
     ],
 };
 
-static SKIP: Table = Table {
+/// When outputs are used again.
+pub static SKIP: Table = Table {
     what: "skipping rule",
     keys: &[required("inputs", GLOBS, "The files on which the job depends.")],
 };
 
-static RESOURCES: Table = Table {
+/// Limits of a job.
+pub static RESOURCES: Table = Table {
     what: "set of resource limits",
     keys: &[
         key("cpu", Type::Either(&Type::Number, &Type::Name), "none", "CPUs."),
@@ -390,7 +395,8 @@ static RESOURCES: Table = Table {
     ],
 };
 
-static SERVICE: Table = Table {
+/// A process or container beside a job.
+pub static SERVICE: Table = Table {
     what: "service",
     keys: &[
         key("image", Type::Name, "", "A container image."),

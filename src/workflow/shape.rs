@@ -12,7 +12,7 @@ use crate::diag::{Applicability, Diagnostic, Edit, Fix};
 
 /// Keys that the library itself puts on sets.
 pub(crate) fn is_internal(name: &str) -> bool {
-    matches!(name, "_type" | "_matrix" | "_extended" | "__functor" | "__functionArgs")
+    matches!(name, "_type" | "_matrix" | "_extended" | "_workflow" | "__functor" | "__functionArgs")
 }
 
 /// Collects findings on one tree.

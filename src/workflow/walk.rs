@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::call;
 use super::evaluate::diagnostic;
 use super::schema::{self, Type};
 use super::shape::is_internal;
@@ -22,13 +23,26 @@ const MOST_NODES: usize = 5_000_000;
 /// Walks the values of one evaluation.
 pub(super) struct Walker<'e, 'h> {
     pub(super) ev: &'e mut Evaluation<'h>,
+    /// How the workflows that jobs use are called.
+    pub(super) calls: Calls<'h>,
     nodes: usize,
     depth: u32,
 }
 
+/// What a workflow that a job uses is called with, and those that are being called.
+#[derive(Clone, Default)]
+pub(super) struct Calls<'h> {
+    /// The function of `entry.nix`.
+    pub(super) entry: Option<Value<'h>>,
+    /// The arguments that a file may ask for.
+    pub(super) offered: Option<Value<'h>>,
+    /// Files of the workflows that are being called, outermost first; `None` for one without a file.
+    pub(super) stack: Vec<Option<PathBuf>>,
+}
+
 impl<'e, 'h> Walker<'e, 'h> {
-    pub(super) fn new(ev: &'e mut Evaluation<'h>) -> Self {
-        Walker { ev, nodes: 0, depth: 0 }
+    pub(super) fn new(ev: &'e mut Evaluation<'h>, calls: Calls<'h>) -> Self {
+        Walker { ev, calls, nodes: 0, depth: 0 }
     }
 
     /// The tree of a workflow, with what the library put beside it.
@@ -182,7 +196,110 @@ impl<'e, 'h> Walker<'e, 'h> {
             };
             Attr { name, key: a.span, value }
         });
-        Kind::Attrs(out.collect())
+        let mut out: Vec<Attr> = out.collect();
+        if table.is_some_and(|t| std::ptr::eq(t, &schema::JOB)) {
+            self.add_call(attrs, &mut out);
+        }
+        Kind::Attrs(out)
+    }
+
+    /// Puts the tree of the workflow that a job uses beside `uses`. A job with a matrix stands for its
+    /// copies, which are walked on their own.
+    fn add_call(&mut self, attrs: &'h Attrs<'h>, out: &mut Vec<Attr>) {
+        let given = |name: &str| out.iter().find(|a| a.name == name && !matches!(a.value.kind, Kind::Null));
+        let (Some(uses), None) = (given("uses"), given("matrix")) else { return };
+        let usable = matches!(uses.value.kind, Kind::Path(_) | Kind::Function | Kind::Attrs(_));
+        let (key, slot) = (uses.key, attrs.get(Symbol::intern("uses")));
+        let at = if uses.value.span == SpanId::NONE { key } else { uses.value.span };
+        if let Some(slot) = slot.filter(|_| usable) {
+            let value = self.called(slot, attrs.get(Symbol::intern("with")), at);
+            out.push(Attr { name: call::TREE.into(), key, value });
+        }
+    }
+
+    /// The tree of the workflow that a job uses.
+    fn called(&mut self, uses: &'h Slot<'h>, with: Option<&'h Slot<'h>>, at: SpanId) -> Node {
+        match self.call(uses, with, at) {
+            Ok(node) => node,
+            Err(d) => failed(*d),
+        }
+    }
+
+    fn call(
+        &mut self,
+        uses: &'h Slot<'h>,
+        with: Option<&'h Slot<'h>>,
+        at: SpanId,
+    ) -> Result<Node, Box<Diagnostic>> {
+        let evaluating = |e: Box<crate::eval::EvalError>| Box::new(diagnostic(&e));
+        let none = SpanId::NONE;
+        let mut given = self.ev.force(uses).map_err(evaluating)?;
+        let mut file = None;
+        if let Value::Path(p) = given {
+            let path = PathBuf::from(Evaluation::os_path(p.bytes));
+            let circle = self.calls.stack.iter().position(|f| f.as_ref() == Some(&path));
+            if let Some(first) = circle {
+                return Err(Box::new(self.circle(first, &path, at)));
+            }
+            given = self.ev.import(p.bytes, at).map_err(evaluating)?;
+            file = Some(path);
+        }
+        if self.calls.stack.len() >= call::DEEPEST {
+            let text = format!("workflows use each other more than {} levels deep", call::DEEPEST);
+            return Err(Box::new(
+                Diagnostic::error("NXA109", text)
+                    .at(at, "one level too many")
+                    .help("a workflow that uses itself has no end"),
+            ));
+        }
+        let (Some(entry), Some(offered)) = (self.calls.entry, self.calls.offered) else {
+            return Err(Box::new(Diagnostic::error("NXA022", "a workflow cannot be used here")));
+        };
+        let with = match with.map(|w| self.ev.force(w)) {
+            Some(Ok(v @ Value::Attrs(_))) => v,
+            _ => self.ev.heap.attrs_from(Vec::new()),
+        };
+        let name = |n: &str| Symbol::intern(n);
+        let args = self.ev.heap.attrs_from(vec![
+            (name("given"), none, given),
+            (name("offered"), none, offered),
+            (name("inputs"), none, with),
+            (name("texts"), none, Value::Bool(false)),
+            // A missing one is reported once, at the call, not wherever it is used.
+            (name("placeholders"), none, Value::Bool(true)),
+        ]);
+        let Value::Attrs(result) = self.ev.call(entry, &[args], at).map_err(evaluating)? else {
+            return Err(Box::new(not_usable(at)));
+        };
+        let workflows = result.get(name("workflows")).map(|w| self.ev.force(w));
+        let Some(Ok(Value::Attrs(all))) = workflows else {
+            return match workflows {
+                Some(Err(e)) => Err(evaluating(e)),
+                _ => Err(Box::new(not_usable(at))),
+            };
+        };
+        let all = all.sorted();
+        let chosen = match all.as_slice() {
+            [only] => Some(only.slot),
+            several => several.iter().find(|a| a.name == name("default")).map(|a| a.slot),
+        };
+        let Some(chosen) = chosen else { return Err(Box::new(not_usable(at))) };
+        self.calls.stack.push(file);
+        let node = self.workflow(chosen);
+        self.calls.stack.pop();
+        Ok(node)
+    }
+
+    fn circle(&self, first: usize, last: &std::path::Path, at: SpanId) -> Diagnostic {
+        let shown = |p: &std::path::Path| {
+            p.file_name().map_or_else(|| p.display().to_string(), |n| n.to_string_lossy().into_owned())
+        };
+        let mut names: Vec<String> =
+            self.calls.stack[first..].iter().flatten().map(|p| format!("`{}`", shown(p))).collect();
+        names.push(format!("`{}`", shown(last)));
+        Diagnostic::error("NXA109", format!("workflows use each other in a circle: {}", names.join(" -> ")))
+            .at(at, "is being used already")
+            .help("remove one of the uses, or make it depend on an input")
     }
 
     /// The text of an attribute, when it is one and evaluates.
@@ -209,6 +326,12 @@ impl<'e, 'h> Walker<'e, 'h> {
             main_program,
         })
     }
+}
+
+fn not_usable(at: SpanId) -> Diagnostic {
+    Diagnostic::error("NXA003", "`uses` must name a file or function that gives one workflow")
+        .at(at, "gives none, or several without a `default`")
+        .help("let it give the result of `nixactions.mkWorkflow`")
 }
 
 fn failed(d: Diagnostic) -> Node {

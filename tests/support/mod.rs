@@ -16,6 +16,7 @@ pub(crate) fn request(file: &Path) -> Request {
         current_dir: dir,
         pkgs: None,
         inputs: Vec::new(),
+        placeholders: false,
         args: Vec::new(),
         settings: Settings {
             system: "x86_64-linux".into(),
