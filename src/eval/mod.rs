@@ -18,6 +18,7 @@ mod force;
 pub mod import;
 mod print;
 pub mod step;
+pub mod toml;
 mod words;
 
 pub use compare::Order;

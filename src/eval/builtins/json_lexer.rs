@@ -233,42 +233,43 @@ impl<'t> Lexer<'t> {
 
     /// The message for a token that cannot stand here.
     #[cold]
-    pub(super) fn unexpected(&self, token: &Token, context: &str, expected: Option<&str>) -> String {
+    pub(super) fn unexpected(&self, token: &Token, context: &str, expected: Option<&str>) -> Vec<u8> {
         let read = &self.text[..self.at.min(self.text.len())];
-        let lines = read.iter().filter(|&&b| b == b'\n').count();
+        let line = read.iter().filter(|&&b| b == b'\n').count() + 1;
         let column = self.at - memchr::memrchr(b'\n', read).map_or(0, |n| n + 1);
-        let what = match token {
-            Token::End if self.at == 1 => {
-                "attempting to parse an empty input; check that your input string or stream contains the expected JSON"
-                    .to_owned()
-            }
+        let mut out =
+            format!("[json.exception.parse_error.101] parse error at line {line}, column {column}: ")
+                .into_bytes();
+        if *token == Token::End && self.at == 1 {
+            out.extend_from_slice(
+                b"attempting to parse an empty input; check that your input string or stream contains the expected JSON",
+            );
+            return out;
+        }
+        out.extend_from_slice(format!("syntax error while parsing {context} - ").as_bytes());
+        match token {
             Token::Wrong(why) => {
-                let last = shown(&read[self.start.min(read.len())..]);
-                format!("syntax error while parsing {context} - {why}; last read: '{last}'")
+                out.extend_from_slice(format!("{why}; last read: '").as_bytes());
+                show(&read[self.start.min(read.len())..], &mut out);
+                out.push(b'\'');
             }
-            token => format!("syntax error while parsing {context} - unexpected {}", token.name()),
-        };
-        let expected = match expected {
-            Some(expected) if !(*token == Token::End && self.at == 1) => format!("; expected {expected}"),
-            _ => String::new(),
-        };
-        let line = lines + 1;
-        format!(
-            "[json.exception.parse_error.101] parse error at line {line}, column {column}: {what}{expected}"
-        )
+            token => out.extend_from_slice(format!("unexpected {}", token.name()).as_bytes()),
+        }
+        if let Some(expected) = expected {
+            out.extend_from_slice(format!("; expected {expected}").as_bytes());
+        }
+        out
     }
 }
 
 /// Text as messages show it: control characters by their number.
-fn shown(text: &[u8]) -> String {
-    let mut out = String::new();
-    for c in String::from_utf8_lossy(text).chars() {
-        match c {
-            '\0'..='\x1f' => out.push_str(&format!("<U+{:04X}>", c as u32)),
-            c => out.push(c),
+fn show(text: &[u8], out: &mut Vec<u8>) {
+    for &b in text {
+        match b {
+            0..0x20 => out.extend_from_slice(format!("<U+{b:04X}>").as_bytes()),
+            b => out.push(b),
         }
     }
-    out
 }
 
 fn control(b: u8) -> String {
