@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
-use super::{check, clean, completions, eval, explain, init, list, man, parse, plan, run};
+use super::{check, clean, completions, eval, explain, graph, init, list, man, parse, plan, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,6 +52,7 @@ pub(super) enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
+    Graph(graph::GraphArgs),
     List(list::ListArgs),
     Init(init::InitArgs),
     Clean(clean::CleanArgs),

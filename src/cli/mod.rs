@@ -15,9 +15,11 @@ mod load;
 mod man;
 mod nix_error;
 mod nix_options;
+mod outline;
 mod parse;
 mod plan;
 pub mod render;
+mod reports;
 mod run;
 mod target;
 
@@ -72,6 +74,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(args, global),
         Command::List(args) => list::run(args, global),
         Command::Plan(args) => plan::run(args, global),
+        Command::Graph(args) => graph::run(args, global),
         Command::Clean(args) => clean::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Parse(args) => parse::run(args),

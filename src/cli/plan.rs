@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::args::Global;
 use super::error::{CliError, Exit, print};
-use super::graph;
 use super::load::{self, Selection};
+use super::outline;
+use crate::report::{Picture, draw};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,9 +45,9 @@ enum PlanFormat {
 pub(super) fn run(args: &PlanArgs, global: &Global) -> Result<Exit, CliError> {
     let plan = load::plan(&args.selection, global)?;
     let text = match args.format {
-        PlanFormat::Text => graph::text(&plan),
-        PlanFormat::Dot => graph::dot(&plan),
-        PlanFormat::Mermaid => graph::mermaid(&plan),
+        PlanFormat::Text => outline::text(&plan),
+        PlanFormat::Dot => draw(&plan, Picture::Dot),
+        PlanFormat::Mermaid => draw(&plan, Picture::Mermaid),
         PlanFormat::Json => {
             let failed = |e: serde_json::Error| CliError::Infrastructure(format!("writing the plan: {e}"));
             let mut json = serde_json::to_value(&plan).map_err(failed)?;

@@ -9,6 +9,7 @@ use super::args::Global;
 use super::error::{CliError, Exit};
 use super::load::{self, Selection};
 use super::render::Color;
+use super::reports::{self, ReportArgs};
 use crate::engine::dotenv::{self, Dialect};
 use crate::engine::driver::{self, Options};
 use crate::engine::event::Level;
@@ -21,6 +22,7 @@ Examples:
   nixactions run
   nixactions run ci.nix#deploy -e STAGE=prod
   nixactions run --env-file .env --format json > events.jsonl
+  nixactions run --junit results.xml --report run.html --badge ci.svg
   nixactions plan --format json > plan.json && nixactions run --plan plan.json";
 
 /// Run a workflow
@@ -44,7 +46,7 @@ pub(super) struct RunArgs {
     /// Jobs at a time
     #[arg(short = 'j', long, value_name = "N")]
     max_parallel: Option<std::num::NonZeroUsize>,
-    /// How to show the run: live, structured, simple, json
+    /// How to show the run: live, structured, simple, grouped, json
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Least important lines to show: debug, info, warning, error
@@ -53,6 +55,8 @@ pub(super) struct RunArgs {
     /// Keep the directories of the run (also NIXACTIONS_KEEP_WORKSPACE=1)
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 /// Loads, checks and runs.
@@ -67,13 +71,24 @@ pub(super) fn run(args: &RunArgs, global: &Global) -> Result<Exit, CliError> {
         None => load::plan(&args.selection, global)?,
     };
     let settings = settings(args, global, &plan)?;
-    let sink = report::reporter(settings, Box::new(io::stdout()));
+    let reports = args.reports.begin()?;
+    let sink = reports.with(report::reporter(settings, Box::new(io::stdout())));
     let outcome = driver::run_blocking(plan, options, &Registry, sink);
+    let written = reports.end();
     let outcome = outcome.map_err(|e| CliError::Infrastructure(e.to_string()))?;
     if let Some(kept) = &outcome.kept {
         eprintln!("kept {}", kept.display());
     }
-    Ok(Exit::Code(outcome.result.exit_code()))
+    let exit = outcome.result.exit_code();
+    // A run that went wrong says so itself, whatever became of its reports.
+    match written {
+        Err(e) if exit == 0 => Err(e),
+        Err(e) => {
+            eprintln!("{e}");
+            Ok(Exit::Code(exit))
+        }
+        Ok(()) => Ok(Exit::Code(exit)),
+    }
 }
 
 fn settings(args: &RunArgs, global: &Global, plan: &Plan) -> Result<Settings, CliError> {
@@ -93,7 +108,7 @@ fn settings(args: &RunArgs, global: &Global, plan: &Plan) -> Result<Settings, Cl
         Color::Never => false,
         Color::Auto => Settings::wants_color(terminal),
     };
-    Ok(Settings { format, level, color })
+    Ok(Settings { format, level, color, on_github: reports::on_github() })
 }
 
 /// The variables of `--env-file` and `-e`, later ones winning.

@@ -85,7 +85,7 @@ mod tests {
     use crate::engine::event::{Level, LogText, Stream};
 
     fn settings(format: Format, level: Level) -> Settings {
-        Settings { format, level, color: false }
+        Settings { format, level, color: false, on_github: false }
     }
 
     fn report(settings: Settings) -> String {

@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn the_region_is_taken_back_at_the_end() {
         let memory = Memory::default();
-        let settings = Settings { format: Format::Live, level: Level::Info, color: false };
+        let settings = Settings { format: Format::Live, level: Level::Info, color: false, on_github: false };
         let live = Live::new(settings, Box::new(memory.clone()));
         run().iter().for_each(|event| live.event(event));
         drop(live);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
+use super::grouped::Grouped;
 use super::json::Json;
 use super::lines::Lines;
 use super::live::Live;
@@ -20,15 +21,18 @@ pub enum Format {
     Json,
     /// A line an event, with job and step only.
     Simple,
+    /// The lines of a job together, as soon as their turn comes.
+    Grouped,
     /// Progress that redraws itself, for a terminal.
     Live,
 }
 
 /// Names of the formats, as a user writes them.
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 5] = [
     ("structured", Format::Structured),
     ("json", Format::Json),
     ("simple", Format::Simple),
+    ("grouped", Format::Grouped),
     ("live", Format::Live),
 ];
 
@@ -104,6 +108,8 @@ pub struct Settings {
     pub level: Level,
     /// Whether escape sequences for colour may be written.
     pub color: bool,
+    /// Whether GitHub Actions reads the log, so that it can fold groups.
+    pub on_github: bool,
 }
 
 impl Settings {
@@ -120,6 +126,7 @@ pub fn reporter(settings: Settings, out: Box<dyn Write + Send>) -> Arc<dyn Event
         Format::Structured => Arc::new(Lines::new(Structured::default(), settings, out)),
         Format::Simple => Arc::new(Lines::new(Simple, settings, out)),
         Format::Json => Arc::new(Json::new(out)),
+        Format::Grouped => Arc::new(Grouped::new(settings, out)),
         Format::Live => Arc::new(Live::new(settings, out)),
     }
 }
@@ -136,7 +143,7 @@ mod tests {
         assert_eq!(choose(None, Some(""), Some("LIVE")), Format::Live);
         assert_eq!(choose(None, None, None), Format::Structured);
         let error = Format::parse("xml").unwrap_err().to_string();
-        assert_eq!(error, "`xml` is no log format; there are structured, json, simple, live");
+        assert_eq!(error, "`xml` is no log format; there are structured, json, simple, grouped, live");
         assert_eq!(parse_level("warn"), Ok(Level::Warning));
         assert_eq!(Format::Live.to_string(), "live");
     }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::critical_path::{Span, critical_path};
 use super::text::{Color, Took, fit, paint, printable, width};
 use super::tracker::{FailedStep, Finished, Job, Status, Tracker};
 use crate::engine::event::{JobResult, RunResult};
@@ -18,7 +19,7 @@ pub(super) fn render(tracker: &Tracker, color: bool) -> String {
     let Some(finished) = &tracker.finished else { return out };
     out.push('\n');
     table(tracker, color, &mut out);
-    critical_path(tracker, &mut out);
+    path_line(tracker, &mut out);
     for (job, step, markdown) in &tracker.summaries {
         let _infallible = writeln!(out, "\n{job}/{step}:\n{}", printable_block(markdown));
     }
@@ -78,31 +79,19 @@ fn table(tracker: &Tracker, color: bool, out: &mut String) {
     }
 }
 
-/// The chain of jobs that decided how long the run took: from the job that ended last, back to the
-/// need that it waited for longest, and so on.
-fn critical_path(tracker: &Tracker, out: &mut String) {
-    let ran = |job: &&Job| job.started.0 > 0 && matches!(job.status, Status::Ended(_));
-    let Some(last) = tracker.jobs.iter().filter(ran).max_by_key(|job| job.finished) else { return };
-    let mut path = vec![last];
-    while let Some(before) = path
-        .last()
-        .into_iter()
-        .flat_map(|job| &job.info.needs)
-        .filter_map(|need| tracker.jobs.get(tracker.index(need)?))
-        .filter(ran)
-        .max_by_key(|job| job.finished)
-    {
-        // Needs have no cycles; a plan from elsewhere that had one must not keep us here.
-        if path.len() > tracker.jobs.len() {
-            return;
-        }
-        path.push(before);
-    }
+fn path_line(tracker: &Tracker, out: &mut String) {
+    let span = |job: &Job| Span {
+        needs: job.info.needs.iter().filter_map(|need| tracker.index(need)).collect(),
+        started: job.started,
+        finished: job.finished,
+    };
+    let spans: Vec<Span> = tracker.jobs.iter().map(span).collect();
+    let path: Vec<&Job> = critical_path(&spans).into_iter().map(|job| &tracker.jobs[job]).collect();
     if path.len() < 2 {
         return;
     }
     let total: u64 = path.iter().map(|job| job.duration_us).sum();
-    let names: Vec<&str> = path.iter().rev().map(|job| job.info.name.as_str()).collect();
+    let names: Vec<&str> = path.iter().map(|job| job.info.name.as_str()).collect();
     let shown = match names.as_slice() {
         [first @ .., last] if names.len() > 12 => {
             format!("{} → … {} more … → {last}", first[..8].join(" → "), names.len() - 9)

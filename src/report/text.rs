@@ -75,6 +75,25 @@ pub(super) fn fit(text: &str, limit: usize) -> String {
     out
 }
 
+/// The text for a place in HTML or XML, between tags or in a quoted attribute; characters that XML
+/// does not know are left out.
+pub(super) fn escape_markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// What a line of output looks like on a terminal that only prints: no escape sequences, no control
 /// characters, and of a line that was overwritten with `\r` only what was left.
 pub(super) fn printable(bytes: &[u8]) -> String {

@@ -15,19 +15,31 @@ const TAIL_LINES: usize = 20;
 const TAIL_WIDTH: usize = 2000;
 
 /// The last lines that something printed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Tail {
+    limit: usize,
     lines: VecDeque<Vec<u8>>,
     /// The next piece belongs to the last line.
     open: bool,
     dropped: u64,
 }
 
+impl Default for Tail {
+    fn default() -> Tail {
+        Tail::new(TAIL_LINES)
+    }
+}
+
 impl Tail {
-    fn push(&mut self, text: &[u8], partial: bool) {
+    /// Keeps at most `limit` lines.
+    pub(super) fn new(limit: usize) -> Tail {
+        Tail { limit, lines: VecDeque::new(), open: false, dropped: 0 }
+    }
+
+    pub(super) fn push(&mut self, text: &[u8], partial: bool) {
         if !self.open {
             // The oldest line's memory is used again: no allocation a line.
-            let mut line = if self.lines.len() == TAIL_LINES {
+            let mut line = if self.lines.len() >= self.limit {
                 self.dropped += 1;
                 self.lines.pop_front().unwrap_or_default()
             } else {
@@ -41,6 +53,15 @@ impl Tail {
             line.extend_from_slice(&text[..text.len().min(room)]);
         }
         self.open = partial;
+    }
+
+    /// Keeps only the last `limit` lines from now on.
+    pub(super) fn shorten(&mut self, limit: usize) {
+        let over = self.lines.len().saturating_sub(limit);
+        self.lines.drain(..over);
+        self.lines.shrink_to_fit();
+        self.dropped += over as u64;
+        self.limit = limit;
     }
 
     /// The lines, oldest first.
