@@ -2,7 +2,8 @@
 
 use super::Evaluation;
 use super::error::{ErrorKind, EvalError};
-use super::heap::{Env, Frame};
+use super::heap::{Env, Frame, Mark};
+use super::step::share_element;
 use super::value::{Attrs, Partial, Res, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
@@ -12,7 +13,9 @@ impl<'h> Evaluation<'h> {
     /// Calls a function with arguments, which may be delayed; those that stand in no slot are shared
     /// by the callee only.
     pub fn call(&mut self, f: Value<'h>, args: &[Value<'h>], span: SpanId) -> Res<Value<'h>> {
-        self.nested(span, |ev| ev.apply(f, args, span))
+        let mark = self.heap.mark();
+        let v = self.nested(span, |ev| ev.apply(f, args, span))?;
+        Ok(self.heap.end_region(mark, v))
     }
 
     /// [`Evaluation::call`] without counting a level.
@@ -32,6 +35,7 @@ impl<'h> Evaluation<'h> {
                         for (i, &a) in now.iter().enumerate() {
                             frame.set(i as u32, a);
                         }
+                        None
                     })?
                 }
                 Value::Builtin(b) => {
@@ -47,7 +51,7 @@ impl<'h> Evaluation<'h> {
                     })?
                 }
                 Value::Partial(p) => {
-                    let mut all: Vec<Value<'h>> = p.args.iter().map(|a| self.share(a)).collect();
+                    let mut all: Vec<Value<'h>> = p.args.iter().map(share_element).collect();
                     all.extend_from_slice(args);
                     return self.apply(p.func, &all, span);
                 }
@@ -89,6 +93,7 @@ impl<'h> Evaluation<'h> {
         env: Env<'h>,
         block: Env<'h>,
         span: SpanId,
+        begun: (Mark, u32),
     ) -> Res<Value<'h>> {
         match f {
             Value::Lambda(id, callee_env) => {
@@ -99,6 +104,7 @@ impl<'h> Evaluation<'h> {
                             let v = ev.delay(d, frame, env, block);
                             callee.set(i as u32, v);
                         }
+                        Some(ev.region(begun))
                     });
                 }
             }
@@ -114,9 +120,13 @@ impl<'h> Evaluation<'h> {
                     let v = self.delay(d, frame, env, block);
                     callee.set(i as u32, v);
                 }
+                let region = self.region(begun);
                 let r = (b.run)(self, callee.slots(b.arity), span);
                 self.frames.pop(b.arity as u32);
-                return r.map_err(|e| builtin_trace(e, b.name, span));
+                return match r {
+                    Ok(v) => Ok(self.heap.end_region(region, v)),
+                    Err(e) => Err(builtin_trace(e, b.name, span)),
+                };
             }
             _ => {}
         }
@@ -124,7 +134,16 @@ impl<'h> Evaluation<'h> {
         for d in args {
             values.push(self.delay(d, frame, env, block));
         }
-        self.apply(f, &values, span)
+        let region = self.region(begun);
+        let v = self.apply(f, &values, span)?;
+        Ok(self.heap.end_region(region, v))
+    }
+
+    /// The region of a call. It holds the arguments too, unless making them moved something out of
+    /// the caller's frame: then the frame refers into it.
+    #[inline(always)]
+    fn region(&self, (mark, frame_writes): (Mark, u32)) -> Mark {
+        if self.frame_writes == frame_writes { mark } else { self.heap.mark() }
     }
 
     fn run_builtin(
@@ -147,7 +166,7 @@ impl<'h> Evaluation<'h> {
         code: &'h Code<'h>,
         env: Env<'h>,
         span: SpanId,
-        fill: impl FnOnce(&mut Self, Frame<'h>),
+        fill: impl FnOnce(&mut Self, Frame<'h>) -> Option<Mark>,
     ) -> Res<Value<'h>> {
         let Some(frame) = self.frames.push(code.frame) else {
             return Err(EvalError::new(
@@ -156,7 +175,7 @@ impl<'h> Evaluation<'h> {
                 span,
             ));
         };
-        fill(self, frame);
+        let region = fill(self, frame);
         let bound = match &code.param {
             Param::Pattern(p) => self.bind_pattern(code, p, frame, env, span),
             _ => Ok(()),
@@ -166,7 +185,10 @@ impl<'h> Evaluation<'h> {
             Err(e) => Err(e),
         };
         self.frames.pop(code.frame);
-        r
+        match (r, region) {
+            (Ok(v), Some(region)) => Ok(self.heap.end_region(region, v)),
+            (r, _) => r,
+        }
     }
 
     fn bind_pattern(
@@ -196,8 +218,7 @@ impl<'h> Evaluation<'h> {
             match attrs.get(f.name) {
                 Some(s) => {
                     found += 1;
-                    let v = self.share(s);
-                    frame.set(f.slot, v);
+                    frame.set(f.slot, share_element(s));
                 }
                 None if f.default.is_some() => {
                     defaults = true;

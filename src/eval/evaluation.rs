@@ -96,6 +96,8 @@ pub struct Evaluation<'h> {
     pub caches: builtins::Caches<'h>,
     /// Names that evaluation itself looks up.
     pub(crate) words: super::words::Words,
+    /// Changes of frame slots to something on the heap, by sharing or forcing.
+    pub(super) frame_writes: u32,
     stack_limit: usize,
     started: Instant,
     ticks: u32,
@@ -148,6 +150,7 @@ impl<'h> Evaluation<'h> {
             resolved: HashMap::new(),
             caches: builtins::Caches::default(),
             words: super::words::Words::new(),
+            frame_writes: 0,
             stack_limit: stack_pointer().saturating_sub(MACHINE_STACK - STACK_RESERVE),
             started: Instant::now(),
             ticks: 0,

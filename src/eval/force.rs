@@ -3,6 +3,7 @@
 use super::Evaluation;
 use super::error::{ErrorKind, EvalError};
 use super::heap::Frame;
+use super::step::share_element;
 use super::value::{Attrs, Lazy, List, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::ir::text::Str;
@@ -35,6 +36,14 @@ impl<'h> Evaluation<'h> {
         }
     }
 
+    /// Changes a slot that may be older than the code that runs now.
+    #[inline(always)]
+    pub(super) fn update_slot(&mut self, slot: &Slot<'h>, v: Value<'h>) {
+        if !self.heap.update(slot, v) {
+            self.frame_writes = self.frame_writes.wrapping_add(1);
+        }
+    }
+
     #[inline(never)]
     fn force_slow(&mut self, start: &Slot<'h>) -> Res<Value<'h>> {
         let mut slot = start;
@@ -47,6 +56,7 @@ impl<'h> Evaluation<'h> {
             }
         }
         let delayed = slot.get();
+        let mark = self.heap.mark();
         let result = match delayed {
             Value::Thunk(id, env) => {
                 slot.set(Value::Blackhole(id));
@@ -67,7 +77,8 @@ impl<'h> Evaluation<'h> {
         };
         match result {
             Ok(v) => {
-                slot.set(v);
+                let v = self.heap.end_region(mark, v);
+                self.update_slot(slot, v);
                 Ok(v)
             }
             Err(e) => {
@@ -87,7 +98,8 @@ impl<'h> Evaluation<'h> {
         if e.kind.transient() {
             slot.set(delayed);
         } else {
-            slot.set(self.heap.failed(self.failures.len()));
+            let failed = self.heap.failed(self.failures.len());
+            self.update_slot(slot, failed);
             self.failures.push(e.clone());
         }
     }
@@ -115,7 +127,7 @@ impl<'h> Evaluation<'h> {
     fn run_lazy(&mut self, i: u32, lazy: &'h Lazy<'h>) -> Res<Value<'h>> {
         match lazy {
             Lazy::Map { f, items } => {
-                let x = self.share(&items[i as usize]);
+                let x = share_element(&items[i as usize]);
                 self.call_slot(f, &[x], SpanId::NONE)
             }
             Lazy::GenList { f } => self.call_slot(f, &[Value::Int(SpanId::NONE, i64::from(i))], SpanId::NONE),
@@ -124,7 +136,7 @@ impl<'h> Evaluation<'h> {
                 self.call_slot(f, &[name, values[i as usize]], SpanId::NONE)
             }
             Lazy::Apply { f, args } => {
-                let args: Vec<_> = args.iter().map(|a| self.share(a)).collect();
+                let args: Vec<_> = args.iter().map(share_element).collect();
                 self.call_slot(f, &args, SpanId::NONE)
             }
             Lazy::Native { run, a, b } => run(self, i, *a, *b),
@@ -158,7 +170,7 @@ impl<'h> Evaluation<'h> {
             | Value::Attrs(_)) => v,
             v => {
                 let r = Value::Ref(self.heap.slot(v));
-                slot.set(r);
+                self.update_slot(slot, r);
                 r
             }
         }

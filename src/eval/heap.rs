@@ -8,8 +8,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use bumpalo::Bump;
-
+use super::arena::Arena;
 use super::value::{Attrs, Failed, Lazy, List, Partial, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
@@ -35,6 +34,12 @@ impl<'h> Env<'h> {
         }
     }
 
+    /// Where it stands.
+    #[inline(always)]
+    pub(super) fn addr(self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// The captured value at this index, for the code that this block was built for.
     #[inline(always)]
     pub(super) fn get(self, i: u32) -> Value<'h> {
@@ -48,7 +53,7 @@ impl<'h> Env<'h> {
 /// The memory of one evaluation, and the modules whose code it may run.
 #[derive(Default)]
 pub struct Heap {
-    bump: Bump,
+    arena: Arena,
     modules: RefCell<Vec<Arc<Module>>>,
     /// Boxed, so that references to them stay valid while the list grows.
     #[allow(clippy::vec_box)]
@@ -61,9 +66,9 @@ impl Heap {
         Heap::default()
     }
 
-    /// Bytes taken from the system.
+    /// Bytes in use.
     pub fn bytes(&self) -> usize {
-        self.bump.allocated_bytes()
+        self.arena.used()
     }
 
     /// Keeps a module alive as long as this heap, and gives its root code.
@@ -85,87 +90,87 @@ impl Heap {
     /// Moves a value into the arena.
     #[inline(always)]
     pub fn alloc<T: Copy>(&self, v: T) -> &T {
-        self.bump.alloc(v)
+        self.arena.alloc(v)
     }
 
     /// A new slot.
     #[inline(always)]
     pub fn slot<'h>(&'h self, v: Value<'h>) -> &'h Slot<'h> {
-        self.bump.alloc(Slot::new(v))
+        self.arena.alloc(Slot::new(v))
     }
 
     /// A row of slots.
     pub fn slots<'h>(&'h self, n: usize) -> &'h [Slot<'h>] {
-        self.bump.alloc_slice_fill_with(n, |_| Slot::new(Value::Null(SpanId::NONE)))
+        self.arena.alloc_iter((0..n).map(|_| Slot::new(Value::Null(SpanId::NONE))))
     }
 
     /// A row of slots with these contents.
     pub fn slots_from<'h>(&'h self, values: impl ExactSizeIterator<Item = Value<'h>>) -> &'h [Slot<'h>] {
-        self.bump.alloc_slice_fill_iter(values.map(Slot::new))
+        self.arena.alloc_iter(values.map(Slot::new))
     }
 
     /// A row of values.
     pub fn values<'h>(&'h self, values: impl ExactSizeIterator<Item = Value<'h>>) -> &'h [Value<'h>] {
-        self.bump.alloc_slice_fill_iter(values)
+        self.arena.alloc_iter(values)
     }
 
     /// A row of copyable things.
     pub fn slice<T: Copy>(&self, s: &[T]) -> &[T] {
-        self.bump.alloc_slice_copy(s)
+        self.arena.alloc_copy(s)
     }
 
     /// Bytes.
     pub fn bytes_from(&self, s: &[u8]) -> &[u8] {
-        self.bump.alloc_slice_copy(s)
+        self.arena.alloc_copy(s)
     }
 
     /// A string value without context.
     pub fn string<'h>(&'h self, s: &[u8]) -> Value<'h> {
-        let bytes = self.bump.alloc_slice_copy(s);
-        Value::Str(self.bump.alloc(Str::plain(bytes, SpanId::NONE)))
+        let bytes = self.arena.alloc_copy(s);
+        Value::Str(self.arena.alloc(Str::plain(bytes, SpanId::NONE)))
     }
 
     /// A string value over bytes that are already on the heap or static.
     pub fn string_of<'h>(&'h self, bytes: &'h [u8]) -> Value<'h> {
-        Value::Str(self.bump.alloc(Str::plain(bytes, SpanId::NONE)))
+        Value::Str(self.arena.alloc(Str::plain(bytes, SpanId::NONE)))
     }
 
     /// A string value with a context (sorted, without duplicates) and an origin.
     pub fn string_with<'h>(&'h self, s: &[u8], context: &'h [&'h ContextElem], origin: SpanId) -> Value<'h> {
-        let bytes = self.bump.alloc_slice_copy(s);
-        Value::Str(self.bump.alloc(Str::with_context(bytes, context, origin)))
+        let bytes = self.arena.alloc_copy(s);
+        Value::Str(self.arena.alloc(Str::with_context(bytes, context, origin)))
     }
 
     /// The name of a symbol as a string value.
     pub fn symbol<'h>(&'h self, s: Symbol) -> Value<'h> {
-        Value::Str(self.bump.alloc(Str::of_symbol(s)))
+        Value::Str(self.arena.alloc(Str::of_symbol(s)))
     }
 
     /// A path value; `p` must be absolute and canonical.
     pub fn path<'h>(&'h self, p: &[u8]) -> Value<'h> {
-        let bytes = self.bump.alloc_slice_copy(p);
-        Value::Path(self.bump.alloc(Str::plain(bytes, SpanId::NONE)))
+        let bytes = self.arena.alloc_copy(p);
+        Value::Path(self.arena.alloc(Str::plain(bytes, SpanId::NONE)))
     }
 
     /// A list value of these slots.
     pub fn list<'h>(&'h self, items: &'h [Slot<'h>], origin: SpanId) -> Value<'h> {
-        Value::List(self.bump.alloc(List { items, origin }))
+        Value::List(self.arena.alloc(List { items, origin }))
     }
 
     /// A set value.
     pub fn attrs<'h>(&'h self, a: Attrs<'h>) -> Value<'h> {
-        Value::Attrs(self.bump.alloc(a))
+        Value::Attrs(self.arena.alloc(a))
     }
 
     /// A set of these attributes, in any order; of equal names the first holds.
     pub fn attrs_from<'h>(&'h self, mut list: Vec<(Symbol, SpanId, Value<'h>)>) -> Value<'h> {
         list.sort_by_key(|a| a.0);
         list.dedup_by_key(|a| a.0);
-        let names = self.bump.alloc_slice_fill_iter(list.iter().map(|a| a.0));
+        let names = self.arena.alloc_iter(list.iter().map(|a| a.0));
         let spans: &[SpanId] = if list.iter().all(|a| a.1.is_none()) {
             &[]
         } else {
-            self.bump.alloc_slice_fill_iter(list.iter().map(|a| a.1))
+            self.arena.alloc_iter(list.iter().map(|a| a.1))
         };
         let values = self.slots_from(list.iter().map(|a| a.2));
         self.attrs(Attrs::flat(names, spans, values, SpanId::NONE))
@@ -173,32 +178,32 @@ impl Heap {
 
     /// A string on the heap.
     pub fn keep_str<'h>(&'h self, s: Str<'h>) -> &'h Str<'h> {
-        self.bump.alloc(s)
+        self.arena.alloc(s)
     }
 
     /// A set on the heap.
     pub fn keep_attrs<'h>(&'h self, a: Attrs<'h>) -> &'h Attrs<'h> {
-        self.bump.alloc(a)
+        self.arena.alloc(a)
     }
 
     /// A row of copyable things from an iterator.
     pub fn slice_from<T: Copy>(&self, it: impl ExactSizeIterator<Item = T>) -> &[T] {
-        self.bump.alloc_slice_fill_iter(it)
+        self.arena.alloc_iter(it)
     }
 
     /// A piece of delayed work.
     pub fn lazy<'h>(&'h self, l: Lazy<'h>) -> &'h Lazy<'h> {
-        self.bump.alloc(l)
+        self.arena.alloc(l)
     }
 
     /// A function with some of its arguments.
     pub fn partial<'h>(&'h self, func: Value<'h>, args: &'h [Slot<'h>]) -> Value<'h> {
-        Value::Partial(self.bump.alloc(Partial { func, args }))
+        Value::Partial(self.arena.alloc(Partial { func, args }))
     }
 
     /// A marker of a remembered failure.
     pub fn failed<'h>(&'h self, index: usize) -> Value<'h> {
-        Value::Failed(self.bump.alloc(Failed { index }))
+        Value::Failed(self.arena.alloc(Failed { index }))
     }
 
     /// A context element that stays as long as the heap.
@@ -208,6 +213,85 @@ impl Heap {
         let last: *const ContextElem = &**all.last().expect("just pushed");
         // SAFETY: boxes in the list are neither moved out of nor dropped before the heap.
         unsafe { &*last }
+    }
+}
+
+/// The start of a region of the heap: what is handed out from here on.
+#[derive(Clone, Copy)]
+pub(super) struct Mark(usize);
+
+/// Regions. A region is begun before a call or the evaluation of a thunk and ended with its result.
+/// Why nothing but slots on the heap can refer into it when it ends:
+/// - The Rust functions that ran inside it have returned; what they returned is the result.
+/// - Functions that run around it got what they hold before it began.
+/// - Frames around it belong to code that waits for the result. No reference to a frame's slots is
+///   given to other code: sharing moves a slot's content to the heap first.
+/// - Frames inside it are left.
+/// - What an evaluation remembers beside the heap (imported files, store paths, globals) is told to
+///   [`Heap::pin`].
+/// - A slot on the heap that is older than the region is changed only by [`Heap::update`], or was
+///   made by the code that fills it, after which no region inside that code is open.
+impl<'h> Heap {
+    /// Begins a region.
+    #[inline(always)]
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.arena.top())
+    }
+
+    /// Ends a region with its result: gives its memory back if nothing refers to it any more.
+    #[inline(always)]
+    pub(super) fn end_region(&'h self, mark: Mark, result: Value<'h>) -> Value<'h> {
+        let at = result.address();
+        if at.wrapping_sub(mark.0) < self.arena.top().wrapping_sub(mark.0) {
+            return match result {
+                Value::Str(s) => self.compact(mark, s, result),
+                _ => result,
+            };
+        }
+        self.arena.give_back(mark.0);
+        result
+    }
+
+    /// A string that was put together with much garbage is moved to the start of the region.
+    #[inline]
+    fn compact(&'h self, mark: Mark, s: &'h Str<'h>, result: Value<'h>) -> Value<'h> {
+        let garbage = self.arena.top() - mark.0;
+        if garbage < 1024 || garbage < s.bytes.len() * 4 || !s.context.is_empty() {
+            return result;
+        }
+        self.compact_now(mark, s, result)
+    }
+
+    #[cold]
+    fn compact_now(&'h self, mark: Mark, s: &'h Str<'h>, result: Value<'h>) -> Value<'h> {
+        if !self.arena.can_give_back(mark.0) {
+            return result;
+        }
+        let (bytes, origin) = (s.bytes.to_vec(), s.origin);
+        self.arena.give_back(mark.0);
+        let bytes = self.arena.alloc_copy(&bytes);
+        Value::Str(self.arena.alloc(Str::plain(bytes, origin)))
+    }
+
+    /// Changes a slot that may be older than a region that is open: from a delayed value to its
+    /// result, say. Tells whether the slot stands on the heap, or else in a frame.
+    #[inline(always)]
+    pub(super) fn update(&self, slot: &Slot<'h>, v: Value<'h>) -> bool {
+        slot.set(v);
+        let (at, to) = (std::ptr::from_ref(slot).addr(), v.address());
+        if !self.arena.holds(at) {
+            return false;
+        }
+        if to > at && to < self.arena.top() {
+            self.arena.escape(at);
+        }
+        true
+    }
+
+    /// Keeps all that is on the heap now as long as the heap: something that stands elsewhere refers
+    /// to it.
+    pub(super) fn pin(&self) {
+        self.arena.escape(0);
     }
 }
 

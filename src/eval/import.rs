@@ -66,10 +66,12 @@ impl<'h> Evaluation<'h> {
         }
         let slot = self.heap.slot(Value::Blackhole(u32::MAX));
         self.files.insert(file.clone(), slot);
+        self.heap.pin();
         let v = self.eval_file(&file, span);
         match v {
             Ok(v) => {
                 slot.set(v);
+                self.heap.pin();
                 Ok(v)
             }
             Err(e) => {

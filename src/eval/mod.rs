@@ -8,6 +8,7 @@ pub mod io;
 pub mod regex;
 pub mod value;
 
+mod arena;
 mod assertion;
 pub mod attrs;
 mod call;

@@ -22,10 +22,11 @@ impl<'h> Evaluation<'h> {
                 self.force_attr(slot, *name, e.span)
             }
             Kind::Call { func, args, captures } => {
+                let region = (self.heap.mark(), self.frame_writes);
                 let f = self.eval(func, frame, env)?;
                 let block = self.block(*captures, frame, env);
                 let r = match self.enter(e.span) {
-                    Ok(()) => self.call_delayed(f, args, frame, env, block, e.span),
+                    Ok(()) => self.call_delayed(f, args, frame, env, block, e.span, region),
                     Err(err) => Err(err),
                 };
                 self.leave();
@@ -285,7 +286,7 @@ impl<'h> Evaluation<'h> {
             let v = self.delay(&d.value, frame, env, block);
             extra.push((name, d.span, v));
         }
-        extra.extend(set.to_vec().iter().map(|x| (x.name, x.span, self.share(x.slot))));
+        extra.extend(set.to_vec().iter().map(|x| (x.name, x.span, share_element(x.slot))));
         let Value::Attrs(all) = heap.attrs_from(extra) else { return Ok(Value::Attrs(set)) };
         Ok(heap.attrs(Attrs::flat(all.names, all.spans, all.values, span)))
     }
@@ -301,7 +302,7 @@ impl<'h> Evaluation<'h> {
         let over = self.force_attrs(&set.values[at], a.spans[at])?;
         let mut extra = Vec::new();
         for o in over.to_vec() {
-            let v = self.share(o.slot);
+            let v = share_element(o.slot);
             match a.names.binary_search(&o.name) {
                 Ok(i) => set.values[i].set(v),
                 Err(_) => extra.push((o.name, o.span, v)),

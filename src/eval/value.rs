@@ -54,6 +54,25 @@ pub enum Value<'h> {
     Failed(&'h Failed),
 }
 
+impl Value<'_> {
+    /// The address that the value refers to; 0 if it refers to nothing on a heap.
+    #[inline(always)]
+    pub(super) fn address(self) -> usize {
+        match self {
+            Value::Null(_) | Value::Bool(_) | Value::Int(..) | Value::Float(..) | Value::Blackhole(_) => 0,
+            Value::Str(p) | Value::Path(p) => std::ptr::from_ref(p).addr(),
+            Value::List(p) => std::ptr::from_ref(p).addr(),
+            Value::Attrs(p) => std::ptr::from_ref(p).addr(),
+            Value::Lambda(_, env) | Value::Thunk(_, env) => env.addr(),
+            Value::Partial(p) => std::ptr::from_ref(p).addr(),
+            Value::Builtin(p) => std::ptr::from_ref(p).addr(),
+            Value::Lazy(_, p) => std::ptr::from_ref(p).addr(),
+            Value::Ref(p) => std::ptr::from_ref(p).addr(),
+            Value::Failed(p) => std::ptr::from_ref(p).addr(),
+        }
+    }
+}
+
 /// A failure that is remembered. The error is kept outside the arena, in the evaluation, by index.
 pub struct Failed {
     /// Index into the evaluation's table of failures.

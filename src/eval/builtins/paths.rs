@@ -149,6 +149,7 @@ fn extend_globals<'h>(ev: &mut Evaluation<'h>, scope: &'h Attrs<'h>) -> HashMap<
         index.insert(attr.name, (used + i) as u32);
     }
     ev.globals = slots;
+    ev.heap.pin();
     index
 }
 

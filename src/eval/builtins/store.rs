@@ -100,6 +100,7 @@ pub fn copy_to_store<'h>(
     let text = store_dir(ev).print(&store).into_bytes();
     let elem = context_elem(ev, ContextElem::Opaque(text.as_slice().into()));
     let made = (ev.heap.bytes_from(&text), elem);
+    ev.heap.pin();
     ev.caches.store.copied.insert(path.to_vec(), made);
     Ok(made)
 }
