@@ -147,6 +147,24 @@ impl Arena {
         unsafe { std::slice::from_raw_parts(p, n) }
     }
 
+    /// Makes a row in the arena, one by one; making one may use the arena too.
+    #[inline(always)]
+    pub(super) fn alloc_with<T>(&self, n: usize, mut make: impl FnMut(usize) -> T) -> &[T] {
+        const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 8) };
+        if n == 0 {
+            return &[];
+        }
+        let bytes = n.checked_mul(size_of::<T>()).filter(|&b| b < RESERVE).unwrap_or(RESERVE);
+        let p = self.raw(bytes).cast::<T>();
+        for i in 0..n {
+            let v = make(i);
+            // SAFETY: `i` is below the number of places that were taken.
+            unsafe { p.add(i).write(v) };
+        }
+        // SAFETY: all `n` places are written, and only this row refers to them.
+        unsafe { std::slice::from_raw_parts(p, n) }
+    }
+
     /// Copies a row into the arena.
     #[inline(always)]
     pub(super) fn alloc_copy<T: Copy>(&self, s: &[T]) -> &[T] {

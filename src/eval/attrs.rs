@@ -27,6 +27,9 @@ impl<'h> Evaluation<'h> {
             let len = (a.len() + b.len() - common) as u32;
             return heap.keep_attrs(Attrs { base: Some(a), len, depth: a.depth + 1, origin: b.origin, ..*b });
         }
+        if a.base.is_none() && b.base.is_none() {
+            return self.merge_flat(a, b);
+        }
         let (x, y) = (a.to_vec(), b.to_vec());
         let mut all: Vec<Attr<'h>> = Vec::with_capacity(x.len() + y.len());
         let (mut i, mut j) = (0, 0);
@@ -46,6 +49,53 @@ impl<'h> Evaluation<'h> {
         all.extend_from_slice(&x[i..]);
         all.extend_from_slice(&y[j..]);
         self.set_of(&all, b.origin)
+    }
+
+    /// `a // b` of sets without layers.
+    fn merge_flat(&mut self, a: &'h Attrs<'h>, b: &'h Attrs<'h>) -> &'h Attrs<'h> {
+        let heap = self.heap;
+        let (mut i, mut j, mut common) = (0, 0, 0);
+        while i < a.names.len() && j < b.names.len() {
+            let (p, q) = (a.names[i], b.names[j]);
+            common += usize::from(p == q);
+            i += usize::from(p <= q);
+            j += usize::from(q <= p);
+        }
+        let n = a.names.len() + b.names.len() - common;
+        // For each attribute of the result, where it comes from.
+        let (mut i, mut j) = (0, 0);
+        let mut next = || {
+            let (p, q) = (a.names.get(i), b.names.get(j));
+            match (p, q) {
+                (Some(p), Some(q)) if p < q => (false, bump(&mut i)),
+                (Some(p), Some(q)) => {
+                    i += usize::from(p == q);
+                    (true, bump(&mut j))
+                }
+                (Some(_), None) => (false, bump(&mut i)),
+                _ => (true, bump(&mut j)),
+            }
+        };
+        self.sources.clear();
+        self.sources.extend((0..n).map(|_| next()));
+        let from = |k: usize| if self.sources[k].0 { (b, self.sources[k].1) } else { (a, self.sources[k].1) };
+        let names = heap.copies(n, |k| {
+            let (set, i) = from(k);
+            set.names[i]
+        });
+        let spans: &[SpanId] = if a.spans.is_empty() && b.spans.is_empty() {
+            &[]
+        } else {
+            heap.copies(n, |k| {
+                let (set, i) = from(k);
+                set.spans.get(i).copied().unwrap_or(SpanId::NONE)
+            })
+        };
+        let values = heap.new_slots(n, |k| {
+            let (set, i) = from(k);
+            share_element(&set.values[i])
+        });
+        heap.keep_attrs(Attrs::flat(names, spans, values, b.origin))
     }
 
     /// A set of these attributes, which are sorted by symbol and without duplicates; their cells
@@ -75,6 +125,11 @@ impl<'h> Evaluation<'h> {
             (w_column, SpanId::NONE, Value::Int(SpanId::NONE, i64::from(column))),
         ])
     }
+}
+
+fn bump(i: &mut usize) -> usize {
+    *i += 1;
+    *i - 1
 }
 
 /// The error for an attribute that is not there.

@@ -1,10 +1,11 @@
 //! Calling functions: lambdas, builtins, functors, partial application.
 
 use super::Evaluation;
+use super::delay::{LazyBlock, Place};
 use super::error::{ErrorKind, EvalError};
 use super::heap::{Env, Frame, Mark};
 use super::step::share_element;
-use super::value::{Attrs, Partial, Res, Value};
+use super::value::{Attrs, Partial, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::ir::expr::{Code, Delay, Param, Pattern};
@@ -22,49 +23,38 @@ impl<'h> Evaluation<'h> {
     pub(super) fn apply(&mut self, f: Value<'h>, mut args: &[Value<'h>], span: SpanId) -> Res<Value<'h>> {
         let mut f = f;
         while !args.is_empty() {
-            f = match f {
+            let (func, had): (_, &'h [Slot<'h>]) = match f {
+                Value::Partial(p) => (p.func, p.args),
+                f => (f, &[]),
+            };
+            let given = had.len() + args.len();
+            f = match func {
                 Value::Lambda(id, env) => {
                     let code = self.heap.code(id);
                     let n = code.arity as usize;
-                    if args.len() < n {
-                        return Ok(self.partial(f, &[], args));
+                    if given < n {
+                        return Ok(self.partial(func, had, args.iter().copied()));
                     }
-                    let (now, later) = args.split_at(n);
+                    let (now, later) = args.split_at(n - had.len());
                     args = later;
                     self.run_lambda(code, env, span, |_, frame| {
-                        for (i, &a) in now.iter().enumerate() {
-                            frame.set(i as u32, a);
-                        }
+                        fill(frame, had, now);
                         None
                     })?
                 }
                 Value::Builtin(b) => {
-                    if args.len() < b.arity {
-                        return Ok(self.partial(f, &[], args));
+                    if given < b.arity {
+                        return Ok(self.partial(func, had, args.iter().copied()));
                     }
-                    let (now, later) = args.split_at(b.arity);
+                    let (now, later) = args.split_at(b.arity - had.len());
                     args = later;
-                    self.run_builtin(b, span, |frame| {
-                        for (i, &a) in now.iter().enumerate() {
-                            frame.set(i as u32, a);
-                        }
+                    self.run_builtin(b, span, |_, frame| {
+                        fill(frame, had, now);
+                        None
                     })?
                 }
-                Value::Partial(p) => {
-                    let mut all: Vec<Value<'h>> = p.args.iter().map(share_element).collect();
-                    all.extend_from_slice(args);
-                    return self.apply(p.func, &all, span);
-                }
                 Value::Attrs(a) => {
-                    let Some(functor) = a.get(self.words.functor) else {
-                        return Err(self.not_callable(f, span));
-                    };
-                    let functor = self.force(functor).map_err(|e| {
-                        e.context(
-                            "while calling a functor (an attribute set with a '__functor' attribute)",
-                            span,
-                        )
-                    })?;
+                    let functor = self.functor(a, f, span)?;
                     let (first, later) = args.split_at(1);
                     args = later;
                     self.call(functor, &[f, first[0]], span)?
@@ -75,68 +65,129 @@ impl<'h> Evaluation<'h> {
         Ok(f)
     }
 
-    fn partial(&mut self, func: Value<'h>, had: &[Value<'h>], args: &[Value<'h>]) -> Value<'h> {
+    fn functor(&mut self, a: &'h Attrs<'h>, f: Value<'h>, span: SpanId) -> Res<Value<'h>> {
+        let Some(functor) = a.get(self.words.functor) else {
+            return Err(self.not_callable(f, span));
+        };
+        self.force(functor).map_err(|e| {
+            e.context("while calling a functor (an attribute set with a '__functor' attribute)", span)
+        })
+    }
+
+    fn partial(
+        &mut self,
+        func: Value<'h>,
+        had: &'h [Slot<'h>],
+        args: impl ExactSizeIterator<Item = Value<'h>>,
+    ) -> Value<'h> {
         let slots = self.heap.slots(had.len() + args.len());
-        for (s, &v) in slots.iter().zip(had.iter().chain(args)) {
+        for (s, v) in slots.iter().zip(had.iter().map(share_element).chain(args)) {
             s.set(v);
         }
         self.heap.partial(func, slots)
     }
 
-    /// Evaluates a call expression: function first, arguments delayed.
+    /// Evaluates a call expression whose function is known: arguments are delayed, straight into the
+    /// frame of what is called.
     #[inline]
     pub(super) fn call_delayed(
         &mut self,
         f: Value<'h>,
         args: &'h [Delay<'h>],
-        frame: Frame<'h>,
-        env: Env<'h>,
-        block: Env<'h>,
+        place: Place<'h>,
         span: SpanId,
         begun: (Mark, u32),
     ) -> Res<Value<'h>> {
         match f {
-            Value::Lambda(id, callee_env) => {
+            Value::Lambda(id, env) => {
                 let code = self.heap.code(id);
                 if args.len() == code.arity as usize {
-                    return self.run_lambda(code, callee_env, span, |ev, callee| {
-                        for (i, d) in args.iter().enumerate() {
-                            let v = ev.delay(d, frame, env, block);
-                            callee.set(i as u32, v);
-                        }
+                    return self.run_lambda(code, env, span, |ev, callee| {
+                        ev.delay_arguments(args, code.strict, callee, place);
                         Some(ev.region(begun))
                     });
                 }
             }
             Value::Builtin(b) if args.len() == b.arity => {
-                let Some(callee) = self.frames.push(b.arity as u32) else {
-                    return Err(EvalError::new(
-                        ErrorKind::StackOverflow,
-                        "stack overflow; max-call-depth exceeded",
-                        span,
-                    ));
-                };
-                for (i, d) in args.iter().enumerate() {
-                    let v = self.delay(d, frame, env, block);
-                    callee.set(i as u32, v);
-                }
-                let region = self.region(begun);
-                let r = (b.run)(self, callee.slots(b.arity), span);
-                self.frames.pop(b.arity as u32);
-                return match r {
-                    Ok(v) => Ok(self.heap.end_region(region, v)),
-                    Err(e) => Err(builtin_trace(e, b.name, span)),
-                };
+                return self.run_builtin(b, span, |ev, callee| {
+                    ev.delay_arguments(args, 0, callee, place);
+                    Some(ev.region(begun))
+                });
             }
             _ => {}
         }
-        let mut values = Vec::with_capacity(args.len());
-        for d in args {
-            values.push(self.delay(d, frame, env, block));
+        self.call_uneven(f, args, place, span, begun)
+    }
+
+    /// A call of a function that takes more or fewer arguments than it is given, or has some already.
+    #[inline(never)]
+    fn call_uneven(
+        &mut self,
+        f: Value<'h>,
+        mut args: &'h [Delay<'h>],
+        place: Place<'h>,
+        span: SpanId,
+        begun: (Mark, u32),
+    ) -> Res<Value<'h>> {
+        let mut f = f;
+        while !args.is_empty() {
+            let (func, had): (_, &'h [Slot<'h>]) = match f {
+                Value::Partial(p) => (p.func, p.args),
+                f => (f, &[]),
+            };
+            let (arity, had_len) = match func {
+                Value::Lambda(id, _) => (self.heap.code(id).arity as usize, had.len()),
+                Value::Builtin(b) => (b.arity, had.len()),
+                _ => (1, 0),
+            };
+            let wanted = arity - had_len;
+            if args.len() < wanted {
+                let mut block = LazyBlock::new(place);
+                let args: Vec<_> = args.iter().map(|d| self.delay_one(d, place, &mut block)).collect();
+                return Ok(self.partial(func, had, args.into_iter()));
+            }
+            let (now, later) = args.split_at(wanted);
+            args = later;
+            let last = args.is_empty();
+            let fill = |ev: &mut Self, callee: Frame<'h>| {
+                for (i, s) in had.iter().enumerate() {
+                    callee.set(i as u32, share_element(s));
+                }
+                let mut block = LazyBlock::new(place);
+                for (i, d) in now.iter().enumerate() {
+                    callee.set((had_len + i) as u32, ev.delay_one(d, place, &mut block));
+                }
+                last.then(|| ev.region(begun))
+            };
+            f = match func {
+                Value::Lambda(id, env) => self.run_lambda(self.heap.code(id), env, span, fill)?,
+                Value::Builtin(b) => self.run_builtin(b, span, fill)?,
+                Value::Attrs(a) => {
+                    let functor = self.functor(a, f, span)?;
+                    let x = self.delay_one(&now[0], place, &mut LazyBlock::new(place));
+                    self.call(functor, &[f, x], span)?
+                }
+                _ => return Err(self.not_callable(f, span)),
+            };
         }
-        let region = self.region(begun);
-        let v = self.apply(f, &values, span)?;
-        Ok(self.heap.end_region(region, v))
+        Ok(f)
+    }
+
+    /// Puts the arguments of a call into the frame of what is called. Those that it is sure to look
+    /// at and that cost no more than a thunk would are evaluated now.
+    #[inline(always)]
+    fn delay_arguments(&mut self, args: &'h [Delay<'h>], strict: u32, callee: Frame<'h>, place: Place<'h>) {
+        let mut block = LazyBlock::new(place);
+        for (i, d) in args.iter().enumerate() {
+            let v = match d {
+                Delay::Cheap(code) if strict & (1 << (i & 31)) != 0 => match self.at_once(code.body, place) {
+                    Some(v) => v,
+                    None => Value::Thunk(code.id, block.get(self)),
+                },
+                d => self.delay_one(d, place, &mut block),
+            };
+            callee.set(i as u32, v);
+        }
     }
 
     /// The region of a call. It holds the arguments too, unless making them moved something out of
@@ -146,18 +197,33 @@ impl<'h> Evaluation<'h> {
         if self.frame_writes == frame_writes { mark } else { self.heap.mark() }
     }
 
+    #[inline(always)]
     fn run_builtin(
         &mut self,
         b: &'static super::builtins::Builtin,
         span: SpanId,
-        fill: impl FnOnce(Frame<'h>),
+        fill: impl FnOnce(&mut Self, Frame<'h>) -> Option<Mark>,
     ) -> Res<Value<'h>> {
         let n = b.arity as u32;
-        self.in_frame(n, span, |ev, frame| {
-            fill(frame);
-            (b.run)(ev, frame.slots(b.arity), span)
-        })
-        .map_err(|e| builtin_trace(e, b.name, span))
+        let Some(frame) = self.frames.push(n) else {
+            return Err(self.no_frame(span));
+        };
+        let region = fill(self, frame);
+        let r = match self.check_stack(span) {
+            Ok(()) => (b.run)(self, frame.slots(b.arity), span),
+            Err(e) => Err(e),
+        };
+        self.frames.pop(n);
+        match (r, region) {
+            (Ok(v), Some(region)) => Ok(self.heap.end_region(region, v)),
+            (Ok(v), None) => Ok(v),
+            (Err(e), _) => Err(builtin_trace(e, b.name, span)),
+        }
+    }
+
+    #[cold]
+    fn no_frame(&self, span: SpanId) -> Box<EvalError> {
+        EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded", span)
     }
 
     #[inline(always)]
@@ -169,11 +235,7 @@ impl<'h> Evaluation<'h> {
         fill: impl FnOnce(&mut Self, Frame<'h>) -> Option<Mark>,
     ) -> Res<Value<'h>> {
         let Some(frame) = self.frames.push(code.frame) else {
-            return Err(EvalError::new(
-                ErrorKind::StackOverflow,
-                "stack overflow; max-call-depth exceeded",
-                span,
-            ));
+            return Err(self.no_frame(span));
         };
         let region = fill(self, frame);
         let bound = match &code.param {
@@ -306,6 +368,17 @@ impl<'h> Evaluation<'h> {
         }
         let set = self.heap.attrs_from(given);
         self.call(f, &[set], span)
+    }
+}
+
+/// Puts arguments into a frame: those that a partial application has, then new ones.
+#[inline(always)]
+fn fill<'h>(frame: Frame<'h>, had: &'h [Slot<'h>], args: &[Value<'h>]) {
+    for (i, s) in had.iter().enumerate() {
+        frame.set(i as u32, share_element(s));
+    }
+    for (i, &a) in args.iter().enumerate() {
+        frame.set((had.len() + i) as u32, a);
     }
 }
 

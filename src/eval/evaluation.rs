@@ -96,6 +96,8 @@ pub struct Evaluation<'h> {
     pub caches: builtins::Caches<'h>,
     /// Names that evaluation itself looks up.
     pub(crate) words: super::words::Words,
+    /// Where the attributes of a set in the making come from: the right operand, and an index.
+    pub(super) sources: Vec<(bool, usize)>,
     /// Changes of frame slots to something on the heap, by sharing or forcing.
     pub(super) frame_writes: u32,
     stack_limit: usize,
@@ -150,6 +152,7 @@ impl<'h> Evaluation<'h> {
             resolved: HashMap::new(),
             caches: builtins::Caches::default(),
             words: super::words::Words::new(),
+            sources: Vec::new(),
             frame_writes: 0,
             stack_limit: stack_pointer().saturating_sub(MACHINE_STACK - STACK_RESERVE),
             started: Instant::now(),

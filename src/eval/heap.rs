@@ -3,13 +3,14 @@
 //! Nothing in the arena owns outside memory, so dropping the heap frees everything at once.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::arena::Arena;
-use super::value::{Attrs, Failed, Lazy, List, Partial, Slot, Value};
+use super::step::share_element;
+use super::value::{Attrs, Failed, Lazy, List, Partial, Room, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::ir::expr::Code;
@@ -114,6 +115,24 @@ impl Heap {
         self.arena.alloc_iter(values)
     }
 
+    /// A row of values, made one by one.
+    #[inline(always)]
+    pub fn row<'h>(&'h self, n: usize, make: impl FnMut(usize) -> Value<'h>) -> &'h [Value<'h>] {
+        self.arena.alloc_with(n, make)
+    }
+
+    /// A row of copyable things, made one by one.
+    #[inline(always)]
+    pub fn copies<T: Copy>(&self, n: usize, make: impl FnMut(usize) -> T) -> &[T] {
+        self.arena.alloc_with(n, make)
+    }
+
+    /// A row of slots, made one by one.
+    #[inline(always)]
+    pub fn new_slots<'h>(&'h self, n: usize, mut make: impl FnMut(usize) -> Value<'h>) -> &'h [Slot<'h>] {
+        self.arena.alloc_with(n, |i| Slot::new(make(i)))
+    }
+
     /// A row of copyable things.
     pub fn slice<T: Copy>(&self, s: &[T]) -> &[T] {
         self.arena.alloc_copy(s)
@@ -154,7 +173,29 @@ impl Heap {
 
     /// A list value of these slots.
     pub fn list<'h>(&'h self, items: &'h [Slot<'h>], origin: SpanId) -> Value<'h> {
-        Value::List(self.arena.alloc(List { items, origin }))
+        Value::List(self.arena.alloc(List { items, origin, room: None }))
+    }
+
+    /// `x ++ y`, of which neither is empty.
+    pub fn append<'h>(&'h self, x: &List<'h>, y: &'h [Slot<'h>], origin: SpanId) -> Value<'h> {
+        let (had, len) = (x.items.len(), x.items.len() + y.len());
+        let room = match x.room {
+            Some(room) if room.used.get() == had && room.slots.len() >= len => room,
+            room => {
+                // A list that was made by appending is likely to be appended to again.
+                let capacity = if room.is_some() && had >= 8 { len * 2 } else { len };
+                let null = Value::Null(SpanId::NONE);
+                let slots = self.arena.alloc_with(capacity, |i| {
+                    Slot::new(if i < had { share_element(&x.items[i]) } else { null })
+                });
+                self.arena.alloc(Room { slots, used: Cell::new(had) })
+            }
+        };
+        for (to, from) in room.slots[had..len].iter().zip(y) {
+            self.update(to, share_element(from));
+        }
+        room.used.set(len);
+        Value::List(self.arena.alloc(List { items: &room.slots[..len], origin, room: Some(room) }))
     }
 
     /// A set value.

@@ -14,6 +14,7 @@ pub mod attrs;
 mod call;
 pub mod coerce;
 mod compare;
+mod delay;
 mod evaluation;
 mod force;
 pub mod import;

@@ -1,12 +1,13 @@
 //! Evaluating expressions.
 
 use super::Evaluation;
+use super::delay::Place;
 use super::error::{ErrorKind, EvalError};
 use super::heap::{Env, Frame};
 use super::value::{Attrs, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
-use crate::ir::expr::{AttrName, AttrsExpr, BinOp, Captures, Delay, Expr, Kind, Let, Var};
+use crate::ir::expr::{AttrName, AttrsExpr, BinOp, Expr, Kind, Let, Var};
 
 impl<'h> Evaluation<'h> {
     /// Evaluates an expression to weak head normal form.
@@ -24,9 +25,9 @@ impl<'h> Evaluation<'h> {
             Kind::Call { func, args, captures } => {
                 let region = (self.heap.mark(), self.frame_writes);
                 let f = self.eval(func, frame, env)?;
-                let block = self.block(*captures, frame, env);
+                let place = Place { frame, env, captures: *captures };
                 let r = match self.enter(e.span) {
-                    Ok(()) => self.call_delayed(f, args, frame, env, block, e.span, region),
+                    Ok(()) => self.call_delayed(f, args, place, e.span, region),
                     Err(err) => Err(err),
                 };
                 self.leave();
@@ -48,12 +49,9 @@ impl<'h> Evaluation<'h> {
             Kind::Attrs(a) => self.attrs_expr(a, e.span, frame, env),
             Kind::List { items, captures } => {
                 let block = self.block(*captures, frame, env);
-                let slots = self.heap.slots(items.len());
-                for (slot, d) in slots.iter().zip(*items) {
-                    let v = self.delay(d, frame, env, block);
-                    slot.set(v);
-                }
-                Ok(self.heap.list(slots, e.span))
+                let heap = self.heap;
+                let slots = heap.new_slots(items.len(), |i| self.delay(&items[i], frame, env, block));
+                Ok(heap.list(slots, e.span))
             }
             Kind::Let(l) => self.let_expr(l, frame, env),
             Kind::With { subject, captures, slot, body } => {
@@ -124,69 +122,6 @@ impl<'h> Evaluation<'h> {
                 v => Ok(v),
             },
             Var::Global(i) => self.force(&self.globals[i as usize]),
-        }
-    }
-
-    /// A variable's content, shared.
-    #[inline(always)]
-    fn share_var(&mut self, v: Var, frame: Frame<'h>, env: Env<'h>) -> Value<'h> {
-        match v {
-            Var::Local(i) => self.share(frame.slot(i)),
-            Var::Capture(i) => match env.get(i) {
-                Value::Ref(slot) => match slot.get() {
-                    v @ (Value::Null(_)
-                    | Value::Bool(_)
-                    | Value::Int(..)
-                    | Value::Str(_)
-                    | Value::Path(_)
-                    | Value::Attrs(_)) => v,
-                    _ => Value::Ref(slot),
-                },
-                v => v,
-            },
-            Var::Global(i) => Value::Ref(&self.globals[i as usize]),
-        }
-    }
-
-    /// What stands for a delayed expression.
-    #[inline(always)]
-    pub(super) fn delay(
-        &mut self,
-        d: &Delay<'h>,
-        frame: Frame<'h>,
-        env: Env<'h>,
-        block: Env<'h>,
-    ) -> Value<'h> {
-        match d {
-            Delay::Thunk(code) => Value::Thunk(code.id, block),
-            Delay::Var(v) => self.share_var(*v, frame, env),
-            Delay::Lambda(code) => Value::Lambda(code.id, block),
-            Delay::Const(e) => self.constant(e),
-        }
-    }
-
-    fn constant(&mut self, e: &'h Expr<'h>) -> Value<'h> {
-        match &e.kind {
-            Kind::Int(n) => Value::Int(e.span, *n),
-            Kind::Str(s) => Value::Str(s),
-            Kind::Bool(b) => Value::Bool(*b),
-            Kind::Null => Value::Null(e.span),
-            Kind::Float(x) => Value::Float(e.span, *x),
-            Kind::Path(p) => self.heap.path(p),
-            Kind::List { .. } => self.heap.list(&[], e.span),
-            _ => self.heap.attrs(Attrs::flat(&[], &[], &[], e.span)),
-        }
-    }
-
-    /// The environment of a construct's delayed parts.
-    #[inline(always)]
-    pub(super) fn block(&mut self, c: Captures<'h>, frame: Frame<'h>, env: Env<'h>) -> Env<'h> {
-        match c {
-            Captures::Same => env,
-            Captures::New(vars) => {
-                let heap = self.heap;
-                Env::of(heap.values(vars.iter().map(|&v| self.share_var(v, frame, env))))
-            }
         }
     }
 
@@ -460,12 +395,7 @@ impl<'h> Evaluation<'h> {
         if y.items.is_empty() {
             return Ok(a);
         }
-        let heap = self.heap;
-        let slots = heap.slots(x.items.len() + y.items.len());
-        for (to, from) in slots.iter().zip(x.items.iter().chain(y.items)) {
-            to.set(share_element(from));
-        }
-        Ok(heap.list(slots, span))
+        Ok(self.heap.append(x, y.items, span))
     }
 
     /// Arithmetic of `-`, `*`, `/` and of the builtins of the same meaning.

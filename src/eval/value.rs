@@ -108,6 +108,17 @@ pub struct List<'h> {
     pub items: &'h [Slot<'h>],
     /// The list expression it was made by.
     pub origin: SpanId,
+    /// The row that the elements are the start of, if it has room after them.
+    pub room: Option<&'h Room<'h>>,
+}
+
+/// A row of slots that grows: lists made by appending to one another share it. A list whose elements
+/// are all that is used of it may be appended to in place; any other must be copied.
+pub struct Room<'h> {
+    /// The whole row.
+    pub slots: &'h [Slot<'h>],
+    /// Slots in use by the longest list.
+    pub used: Cell<usize>,
 }
 
 /// Work put off by a builtin. The `u32` beside it in [`Value::Lazy`] selects the element.
@@ -266,20 +277,30 @@ impl<'h> Attrs<'h> {
     /// All attributes, sorted by symbol number.
     pub fn to_vec(&self) -> Vec<Attr<'h>> {
         let Some(base) = self.base else { return (0..self.names.len()).map(|i| self.at(i)).collect() };
-        let below = base.to_vec();
-        let mut out = Vec::with_capacity(self.len());
+        let mut above: Vec<Attr<'h>> = (0..self.names.len()).map(|i| self.at(i)).collect();
+        let mut layer = base;
+        loop {
+            above = layer.under(&above);
+            match layer.base {
+                Some(below) => layer = below,
+                None => return above,
+            }
+        }
+    }
+
+    /// The attributes of this layer with those of the layers above it.
+    fn under(&self, above: &[Attr<'h>]) -> Vec<Attr<'h>> {
+        let mut out = Vec::with_capacity(above.len() + self.names.len());
         let mut i = 0;
-        for a in below {
+        for a in above {
             while i < self.names.len() && self.names[i] < a.name {
                 out.push(self.at(i));
                 i += 1;
             }
-            if i < self.names.len() && self.names[i] == a.name {
-                out.push(self.at(i));
+            if self.names.get(i) == Some(&a.name) {
                 i += 1;
-            } else {
-                out.push(a);
             }
+            out.push(*a);
         }
         out.extend((i..self.names.len()).map(|i| self.at(i)));
         out

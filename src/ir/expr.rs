@@ -52,6 +52,9 @@ pub enum Delay<'m> {
     Lambda(&'m Code<'m>),
     /// A thunk of this code with the construct's block.
     Thunk(&'m Code<'m>),
+    /// The same, of an argument that may be evaluated at once where the function is sure to look at
+    /// it: few steps of arithmetic and selection, without locals.
+    Cheap(&'m Code<'m>),
 }
 
 /// The kinds of expression.
@@ -271,6 +274,8 @@ pub struct Code<'m> {
     /// Number of parameters taken in one go; 0 for a thunk. All but the last are plain names, in
     /// slots `0..arity-1`.
     pub arity: u32,
+    /// The parameters (bit `i` for slot `i`, of the first 32) that the body is sure to evaluate.
+    pub strict: u32,
     /// The last parameter.
     pub param: Param<'m>,
     /// The body.

@@ -8,6 +8,7 @@ mod emit;
 mod function;
 mod resolve;
 mod set;
+mod strict;
 
 use std::cell::Cell;
 use std::collections::HashMap;

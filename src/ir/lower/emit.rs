@@ -229,12 +229,12 @@ impl<'m> Emitter<'m, '_> {
         self.code(|e| {
             let body = body(e);
             let (span, param) = (body.span, Param::None);
-            Code { id: 0, frame: 0, arity: 0, param, body, name: None, span, param_names: &[] }
+            Code { id: 0, frame: 0, arity: 0, strict: 0, param, body, name: None, span, param_names: &[] }
         })
     }
 
     /// The delayed expressions of a group, in the arena.
-    fn delay_all(&mut self, items: &[&ast::Expr<'_>]) -> (Captures<'m>, &'m [Delay<'m>]) {
+    fn delay_all(&mut self, items: &[&ast::Expr<'_>], arguments: bool) -> (Captures<'m>, &'m [Delay<'m>]) {
         self.group(|e| {
             let mark = e.delays.len();
             for item in items {
@@ -242,6 +242,9 @@ impl<'m> Emitter<'m, '_> {
                 e.delays.push(delay);
             }
             let all = e.arena.alloc_slice_copy(&e.delays[mark..]);
+            if arguments {
+                super::strict::mark_cheap(all);
+            }
             e.delays.truncate(mark);
             &*all
         })
@@ -333,7 +336,7 @@ impl<'m> Emitter<'m, '_> {
             ExprKind::InterpPath(parts) => self.interpolation(parts, true),
             ExprKind::SearchPath(path) => self.search_path(path, e.span),
             ExprKind::List(items) => {
-                let (captures, items) = self.delay_all(items);
+                let (captures, items) = self.delay_all(items, false);
                 Kind::List { items, captures }
             }
             ExprKind::Attrs(set) => self.attrs(set),
@@ -348,7 +351,7 @@ impl<'m> Emitter<'m, '_> {
             ExprKind::Lambda(lambda) => self.strict_lambda(lambda, e.span, None),
             ExprKind::Call(function, arguments) => {
                 let func = self.expr(function);
-                let (captures, args) = self.delay_all(arguments);
+                let (captures, args) = self.delay_all(arguments, true);
                 Kind::Call { func, args, captures }
             }
             ExprKind::Select { base, path, default } => {

@@ -1,6 +1,7 @@
 //! Functions and their patterns.
 
 use super::emit::Emitter;
+use super::strict::strict_parameters;
 use crate::base::symbol::Symbol;
 use crate::ir::expr::{Captures, Code, Delay, Formal, Kind, Param, Pattern, Var};
 use crate::syntax::ast::{self, ExprKind, Span};
@@ -56,7 +57,12 @@ impl<'m> Emitter<'m, '_> {
                 }
             };
             let param_names = e.arena.alloc_slice_copy(&names);
-            Code { id: 0, frame: 0, arity: arity as u32, param, body, name, span, param_names }
+            let arity = arity as u32;
+            let mut strict = strict_parameters(body, arity);
+            if matches!(param, Param::Pattern(_)) && arity <= 32 {
+                strict |= 1 << (arity - 1);
+            }
+            Code { id: 0, frame: 0, arity, strict, param, body, name, span, param_names }
         })
     }
 
