@@ -5,7 +5,6 @@ let
     attrNames
     concatMap
     concatStringsSep
-    elem
     filter
     foldl'
     isAttrs

@@ -146,9 +146,9 @@ fn bad_files_are_findings_with_their_exit_codes() {
         ("syntax.nix", b"{\n  a = 1\n  b = 2;\n}", 2, "NXA000"),
         ("utf8.nix", b"# \xff\n{ }", 2, "NXA000"),
         ("undefined.nix", b"{ nixactions, ... }: nope", 2, "NXA011"),
-        ("loop.nix", b"{ ... }: let x = x; in x", 1, "NXA022"),
-        ("throw.nix", b"{ ... }: throw \"no\"", 1, "NXA022"),
-        ("shape.nix", b"{ ... }: 1", 2, "NXA003"),
+        ("loop.nix", b"{ nixactions, ... }: let x = x; in x", 1, "NXA022"),
+        ("throw.nix", b"{ nixactions, ... }: throw \"no\"", 1, "NXA022"),
+        ("shape.nix", b"{ nixactions, ... }: 1", 2, "NXA003"),
         ("deep.nix", deep.as_bytes(), 2, ""),
     ];
     for (name, text, expected, finding) in cases {
@@ -159,7 +159,7 @@ fn bad_files_are_findings_with_their_exit_codes() {
         let (code, out, err) = run_in(dir.path(), &["run", name]);
         assert_eq!((code, out.as_str()), (expected, ""), "{name}: {err}");
     }
-    let (code, _, err) = run_in(dir.path(), &["check", "."]);
+    let (code, _, err) = run_in(dir.path(), &["run", "."]);
     assert_eq!((code, err.contains("directory")), (2, true), "{err}");
 }
 

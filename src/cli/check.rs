@@ -1,7 +1,15 @@
-//! `nixactions check`: all that is wrong with workflows, without running anything.
+//! `nixactions check`: all that is wrong with workflows and Nix files, without running anything.
+
+mod files;
+mod fixing;
+mod overlay;
+mod settings;
+mod watch;
 
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 
@@ -9,62 +17,163 @@ use super::args::Global;
 use super::error::{CliError, Exit};
 use super::load::{self, Evaluation};
 use super::render::{self, Counts, Format, Style};
-use super::target::Target;
 use crate::diag::Diagnostic;
-use crate::eval::io::System;
-use crate::lint::{self, Levels};
+use crate::lint::{self, Linted};
+use crate::workflow::load::Request;
+use files::Input;
+use overlay::{Files, Overlay};
 
 const EXAMPLES: &str = "\
 Examples:
-  nixactions check
+  nixactions check                            check the workflow found here
   nixactions check ci.nix deploy.nix
-  nixactions check --format github
-  nixactions check --format sarif > findings.sarif";
+  nixactions check .                          every Nix file below this directory
+  nixactions check --fix ci.nix               apply the fixes that keep the meaning
+  nixactions check --deny unused-binding --allow NXA204
+  nixactions check --format sarif > findings.sarif
+  nixactions check --stdin-filename ci.nix - < ci.nix
+  nixactions check --watch";
 
-/// Check workflows; runs, builds, fetches and writes nothing
+/// Check workflows and Nix files; runs, builds and fetches nothing
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CheckArgs {
-    /// The files, each as FILE or FILE#NAME; by default the nearest nixactions.nix or ci.nix
+    /// Files (FILE or FILE#NAME), directories with Nix files, or `-` for standard input; by default
+    /// the nearest nixactions.nix or ci.nix
     #[arg(value_name = "FILE")]
     targets: Vec<String>,
     /// How to write the findings
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    /// Apply the fixes that keep the meaning, and show what is left
+    #[arg(long)]
+    fix: bool,
+    /// Apply the fixes that may change the meaning as well
+    #[arg(long)]
+    unsafe_fixes: bool,
+    /// Where the text on standard input belongs: its name, and what its paths start from
+    #[arg(long, value_name = "PATH")]
+    stdin_filename: Option<std::path::PathBuf>,
+    /// Check again whenever a file changes
+    #[arg(long, conflicts_with_all = ["fix", "unsafe_fixes"])]
+    watch: bool,
     /// Treat warnings as errors
     #[arg(long)]
     deny_warnings: bool,
     #[command(flatten)]
+    levels: settings::LevelArgs,
+    #[command(flatten)]
     evaluation: Evaluation,
+}
+
+/// What one round of checking found.
+struct Round {
+    findings: Vec<Diagnostic>,
+    files: usize,
+    workflows: usize,
+    plain: usize,
 }
 
 /// Checks every file and writes all findings.
 pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<Exit, CliError> {
-    let targets: Vec<Option<&str>> = match args.targets.is_empty() {
-        true => vec![None],
-        false => args.targets.iter().map(|t| Some(t.as_str())).collect(),
-    };
-    let mut findings: Vec<Diagnostic> = Vec::new();
-    let mut workflows = 0;
-    for target in targets {
-        let request = load::request(Target::find(target)?, &args.evaluation, true)?;
-        let linted = lint::file(&request, || Rc::new(System), &Levels::default());
-        findings.extend(linted.diagnostics);
-        workflows += linted.outcome.workflows.len();
+    args.levels.check()?;
+    if args.watch {
+        return watch::run(args, global);
     }
-    let stdout = io::stdout();
-    let style = Style::detect(global.color, global.ascii, &stdout);
-    let mut out = stdout.lock();
-    let written = match (args.format, findings.is_empty()) {
-        (Format::Human | Format::Short, true) => {
-            let plural = if workflows == 1 { "" } else { "s" };
-            writeln!(out, "{workflows} workflow{plural} checked, nothing found")
+    let overlay = Arc::new(Overlay::default());
+    let inputs = files::find(args, &overlay)?;
+    if args.fix || args.unsafe_fixes {
+        return fixing::run(args, global, &inputs, &overlay);
+    }
+    let round = check(args, &inputs, &overlay)?;
+    write(args, global, &round, io::stdout())?;
+    Ok(exit(args, &round.findings))
+}
+
+/// Checks inputs on all cores, in order.
+fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<Round, CliError> {
+    let requests: Vec<Request> = requests(args, inputs)?;
+    let (levels, mut findings) = settings::levels(args, inputs)?;
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Linted>>> = Mutex::new(inputs.iter().map(|_| None).collect());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());
+    std::thread::scope(|s| {
+        for _ in 0..threads {
+            s.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(input), Some(request)) = (inputs.get(i), requests.get(i)) else { return };
+                    let linted = one(input, request, &levels[i], overlay);
+                    results.lock().unwrap_or_else(|e| e.into_inner())[i] = Some(linted);
+                }
+            });
         }
-        (format, _) => render::write(&findings, format, &style, &mut out),
+    });
+    let results = results.into_inner().unwrap_or_else(|e| e.into_inner());
+    let mut round = Round { findings: Vec::new(), files: inputs.len(), workflows: 0, plain: 0 };
+    for linted in results.into_iter().flatten() {
+        round.workflows += linted.outcome.workflows.len();
+        round.plain += usize::from(!linted.is_workflow);
+        findings.extend(linted.diagnostics);
+    }
+    round.findings = findings;
+    Ok(round)
+}
+
+/// Checks one input.
+fn one(input: &Input, request: &Request, levels: &lint::Levels, overlay: &Arc<Overlay>) -> Linted {
+    let io = {
+        let overlay = overlay.clone();
+        move || -> Rc<dyn crate::eval::io::EvalIo> { Rc::new(Files(overlay)) }
     };
-    written.and_then(|()| out.flush()).map_err(CliError::io("writing to standard output"))?;
-    match load::exit(&findings) {
-        Exit::Success if args.deny_warnings && Counts::of(&findings).warnings > 0 => Ok(Exit::Invalid),
-        exit => Ok(exit),
+    match input.certain {
+        true => lint::file(request, io, levels),
+        false => lint::guess(request, io, levels),
+    }
+}
+
+/// What is asked of the evaluator for each input.
+fn requests(args: &CheckArgs, inputs: &[Input]) -> Result<Vec<Request>, CliError> {
+    let Some(first) = inputs.first() else { return Ok(Vec::new()) };
+    let base = load::request(first.target.clone(), &args.evaluation, true)?;
+    let request = |input: &Input| Request {
+        file: input.target.file.clone(),
+        name: input.target.name.clone(),
+        all: input.target.name.is_none(),
+        project_dir: input.target.project_dir(),
+        ..base.clone()
+    };
+    Ok(inputs.iter().map(request).collect())
+}
+
+/// Writes the findings of a round.
+fn write(
+    args: &CheckArgs,
+    global: &Global,
+    round: &Round,
+    mut out: impl Write + io::IsTerminal + std::os::fd::AsFd,
+) -> Result<(), CliError> {
+    let style = Style::detect(global.color, global.ascii, &out);
+    let written = match (args.format, round.findings.is_empty()) {
+        (Format::Human | Format::Short, true) => writeln!(out, "{}", nothing_found(round)),
+        (format, _) => render::write(&round.findings, format, &style, &mut out),
+    };
+    written.and_then(|()| out.flush()).map_err(CliError::io("writing to standard output"))
+}
+
+fn nothing_found(round: &Round) -> String {
+    let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let workflows = count(round.workflows, "workflow");
+    match (round.plain, round.workflows) {
+        (0, _) => format!("{workflows} checked, nothing found"),
+        (_, 0) => format!("{} checked, nothing found", count(round.files, "file")),
+        _ => format!("{} checked, with {workflows}, nothing found", count(round.files, "file")),
+    }
+}
+
+fn exit(args: &CheckArgs, findings: &[Diagnostic]) -> Exit {
+    match load::exit(findings) {
+        Exit::Success if args.deny_warnings && Counts::of(findings).warnings > 0 => Exit::Invalid,
+        exit => exit,
     }
 }

@@ -103,6 +103,12 @@ impl Diagnostic {
         self
     }
 
+    /// Sets the primary label to a place.
+    pub fn at_place(mut self, place: Place, text: impl Into<String>) -> Self {
+        self.primary = Some(Label { place, text: text.into() });
+        self
+    }
+
     /// Adds a secondary label; a span that cannot be resolved adds none.
     pub fn also(mut self, span: SpanId, text: impl Into<String>) -> Self {
         if let Some(place) = span.resolve() {

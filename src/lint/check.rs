@@ -8,6 +8,7 @@ use super::levels::Levels;
 use super::registry::{self, Model, Stage, When};
 use super::suppress::Suppressions;
 use super::text::Text;
+use super::workflow_file::is_workflow;
 use crate::base::source::{Source, SourceName};
 use crate::diag::{Diagnostic, Severity};
 use crate::eval::io::EvalIo;
@@ -18,6 +19,8 @@ use crate::workflow::load::{self, Outcome, Request};
 pub struct Linted {
     /// The workflows with their plans, and the findings that stand against these.
     pub outcome: Outcome,
+    /// Whether the file was evaluated as a workflow file.
+    pub is_workflow: bool,
     /// All findings: at their levels, without those that comments allow, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -59,10 +62,28 @@ pub fn plain(source: Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
 /// file system; it is called on the thread that evaluates.
 pub fn file(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
+    check(request, io, levels, false)
+}
+
+/// Checks a file as a workflow file if its text looks like one, and otherwise as any Nix file.
+pub fn guess(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
+    check(request, io, levels, true)
+}
+
+fn check(
+    request: &Request,
+    io: impl FnOnce() -> Rc<dyn EvalIo> + Send,
+    levels: &Levels,
+    guess: bool,
+) -> Linted {
     on_big_stack(|| {
         let io = io();
         let bytes = io.read_file(&request.file).ok();
         let text = bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)));
+        if let Some(text) = text.as_ref().filter(|t| guess && !is_workflow(t)) {
+            let diagnostics = finish(syntax(text, false), Some(text), Ran::default(), levels);
+            return Linted { outcome: Outcome::default(), is_workflow: false, diagnostics };
+        }
         let mut ran = Ran::default();
         let outcome = load::load_with(request, io, &mut |checked| {
             let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
@@ -76,7 +97,7 @@ pub fn file(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, level
         });
         let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
         found.extend(text.iter().flat_map(|t| syntax(t, ran.workflow)));
-        Linted { diagnostics: finish(found, text.as_ref(), ran, levels), outcome }
+        Linted { diagnostics: finish(found, text.as_ref(), ran, levels), is_workflow: true, outcome }
     })
 }
 

@@ -12,7 +12,8 @@ pub mod registry;
 mod rules;
 mod suppress;
 pub mod text;
+mod workflow_file;
 
-pub use check::{Linted, file, finish, plain, syntax};
+pub use check::{Linted, Ran, file, finish, guess, plain, syntax};
 pub use levels::{Level, Levels};
 pub use text::Text;

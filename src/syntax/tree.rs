@@ -18,9 +18,30 @@ pub fn accepts(text: &[u8]) -> bool {
     parse(text, &Bump::new(), Options::default()).is_ok()
 }
 
-/// The lossless, error-tolerant tree of a text, and whether its offsets are those of the text
-/// (they are not if it is not UTF-8).
+/// Nesting of brackets up to which a lossless tree is built: the cost of building one grows with the
+/// square of the depth.
+const DEEPEST_TREE: usize = 2_000;
+
+/// Whether brackets are nested deeper than tools look into. Those in strings count too, which can
+/// only make the answer yes for texts that nobody wrote.
+fn too_deep(text: &[u8]) -> bool {
+    let mut depth = 0usize;
+    text.iter().any(|b| {
+        match b {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEPEST_TREE
+    })
+}
+
+/// The lossless, error-tolerant tree of a text, and whether it stands for the text: it does not if
+/// the text is not UTF-8 or nested too deep.
 pub fn lossless(text: &[u8]) -> (rnix::Parse<Root>, bool) {
+    if too_deep(text) {
+        return (Root::parse(""), false);
+    }
     match std::str::from_utf8(text) {
         Ok(text) => (Root::parse(text), true),
         Err(_) => (Root::parse(&String::from_utf8_lossy(text)), false),

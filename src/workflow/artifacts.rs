@@ -7,7 +7,7 @@ use super::model::{Job, Spanned, Workflow};
 use super::names;
 use crate::base::source::SpanId;
 use crate::base::suggest;
-use crate::diag::Diagnostic;
+use crate::diag::{Applicability, Diagnostic, Edit, Fix};
 
 /// Checks all artifacts of a workflow.
 pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic>) {
@@ -58,7 +58,8 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic
             out.push(if giver == i {
                 d.help("a job cannot take what it gives itself")
             } else {
-                d.help(format!("add \"{from}\" to the `needs` of `{}`", job.name.value))
+                let d = d.help(format!("add \"{from}\" to the `needs` of `{}`", job.name.value));
+                add_need(d, job, from)
             });
         }
     }
@@ -73,6 +74,23 @@ fn of_call(job: &Job) -> Vec<Spanned<String>> {
         .iter()
         .flat_map(|j| of_call(j).into_iter().chain(j.outputs.iter().map(|o| o.name.clone())));
     inner.map(|n| Spanned::new(format!("{}/{}", job.name.value, n.value), n.span)).collect()
+}
+
+/// Adds the fix that appends a need to the list where the others are written.
+fn add_need(d: Diagnostic, job: &Job, name: &str) -> Diagnostic {
+    let last = job.needs.iter().filter_map(|n| n.span.resolve()).max_by_key(|p| p.end);
+    let Some(mut place) = last else { return d };
+    let rest = place.source.text().get(place.end as usize..).unwrap_or_default();
+    // A need that is not the last of a list written out is no place to add one.
+    if !rest.trim_ascii_start().starts_with(b"]") || name.contains(['"', '\\', '$']) {
+        return d;
+    }
+    place.start = place.end;
+    d.fix(Fix {
+        title: format!("add \"{name}\" to `needs`"),
+        edits: vec![Edit { place, text: format!(" \"{name}\"") }],
+        applicability: Applicability::Unsafe,
+    })
 }
 
 /// Two jobs give one artifact; the one further down in the file is the mistake.
@@ -101,7 +119,10 @@ fn no_giver<'a>(job: &str, name: &Spanned<String>, given: impl Iterator<Item = &
     )
     .at(name.span, "no job has this among its `outputs`");
     match suggest::did_you_mean(&name.value, all.iter().copied()) {
-        Some(help) => d.help(help),
+        Some(help) => {
+            let near = suggest::nearest(&name.value, all.iter().copied());
+            super::shape::instead(d.help(help), &name.value, &near)
+        }
         None if all.is_empty() => d.help("add it to the `outputs` of the job that makes it"),
         None => {
             let shown: Vec<_> = all.iter().take(12).map(|n| format!("`{n}`")).collect();

@@ -62,7 +62,7 @@ fn tidy(out: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let position = |d: &Diagnostic| {
         d.primary.as_ref().map(|l| (l.place.source.name().to_string(), l.place.start, l.place.end))
     };
-    let mut keyed: Vec<_> = out.into_iter().map(|d| (position(&d), d)).collect();
+    let mut keyed: Vec<_> = out.into_iter().map(narrowed).map(|d| (position(&d), d)).collect();
     keyed.sort_by(|a, b| (&a.0, a.1.code).cmp(&(&b.0, b.1.code)));
     let mut seen = HashSet::new();
     keyed.retain(|(p, d)| match p {
@@ -70,6 +70,18 @@ fn tidy(out: Vec<Diagnostic>) -> Vec<Diagnostic> {
         None => true,
     });
     keyed.into_iter().map(|(_, d)| d).collect()
+}
+
+/// Labels of keys in attribute paths on the one name that the message speaks of.
+fn narrowed(mut d: Diagnostic) -> Diagnostic {
+    let message = d.message.clone();
+    let is_meant = |name: &str| message.contains(&format!("`{name}`"));
+    for label in d.primary.iter_mut().chain(&mut d.secondary) {
+        if let Some(place) = super::origin::name_in_path(&label.place, &is_meant) {
+            label.place = place;
+        }
+    }
+    d
 }
 
 fn label(d: &Diagnostic) -> String {

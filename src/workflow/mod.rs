@@ -1,5 +1,5 @@
 //! Owns: the typed workflow model, its schema and checks, and the plan.
-//! May import: base diag ir eval drv.
+//! May import: base diag syntax ir eval drv.
 
 mod artifacts;
 pub mod build_plan;
@@ -16,6 +16,7 @@ mod matrix;
 pub mod model;
 mod names;
 pub mod nixlib;
+mod origin;
 mod parts;
 pub mod plan;
 mod results;

@@ -114,7 +114,7 @@ const fn required(name: &'static str, ty: Type, doc: &'static str) -> Key {
     Key { name, ty, aliases: &[], deprecated: &[], required: true, default: "", doc }
 }
 
-const ENV: Type = Type::Map(&Type::EnvValue, "values of environment variables");
+const ENV: Type = Type::Map(&Type::EnvValue, "environment variables");
 const PROVIDERS: Type = Type::List(&Type::Provider, "environment providers");
 const NAMES: Type = Type::List(&Type::Name, "names");
 const GLOBS: Type = Type::List(&Type::PathText, "globs");

@@ -6,7 +6,7 @@
 use super::schema::{self, Key, Table, Type};
 use super::tree::{Attr, Kind, Node};
 use super::{condition, duration};
-use crate::base::source::SpanId;
+use crate::base::source::{Place, SpanId};
 use crate::base::suggest;
 use crate::diag::{Applicability, Diagnostic, Edit, Fix};
 
@@ -25,11 +25,13 @@ pub(crate) struct Shape<'d> {
 pub(crate) struct Spot {
     pub(crate) name: String,
     pub(crate) key: SpanId,
+    /// The index, for an item of the list that is the key's value.
+    pub(crate) item: Option<usize>,
 }
 
 impl Spot {
     pub(crate) fn new(name: impl Into<String>, key: SpanId) -> Spot {
-        Spot { name: name.into(), key }
+        Spot { name: name.into(), key, item: None }
     }
 }
 
@@ -38,9 +40,15 @@ pub(crate) fn place(node: &Node, key: SpanId) -> SpanId {
     if is_known(node.span) { node.span } else { key }
 }
 
+/// The place of a value in the user's files, also of one that carries none.
+fn origin(node: &Node, at: &Spot) -> Option<Place> {
+    let own = node.span.resolve().filter(super::evaluate::is_users);
+    own.or_else(|| super::origin::of_key(at.key, at.item)).or_else(|| at.key.resolve())
+}
+
 /// Whether a value was written before its key (bound by `let`, say) or in another file.
-fn written_elsewhere(value: SpanId, key: SpanId) -> bool {
-    match (value.resolve(), key.resolve()) {
+fn written_elsewhere(value: Option<&Place>, key: SpanId) -> bool {
+    match (value, key.resolve()) {
         (Some(v), Some(k)) => v.source.name() != k.source.name() || v.start < k.start,
         _ => false,
     }
@@ -104,24 +112,27 @@ impl Shape<'_> {
         // An environment has a code of its own.
         let code = if matches!(ty, Type::EnvValue) { "NXA402" } else { "NXA003" };
         let mut d =
-            Diagnostic::error(code, format!("{} must be {}, and this is {found}", at.name, describe(ty)))
-                .at(place(node, at.key), format!("this is {found}"));
+            Diagnostic::error(code, format!("{} must be {}, and this is {found}", at.name, describe(ty)));
+        let written = origin(node, at);
         // Where the value stands at its key, the key says nothing new.
-        if written_elsewhere(node.span, at.key) {
+        if written_elsewhere(written.as_ref(), at.key) {
             d = d.also(at.key, "the value of this key");
+        }
+        if let Some(place) = written {
+            d = d.at_place(place, format!("this is {found}"));
         }
         d = match (ty, node.text()) {
             (Type::OneOf(words), Some(text)) => match suggest::did_you_mean(text, words.iter().copied()) {
-                Some(help) => d.help(help),
+                Some(help) => instead(d.help(help), text, &suggest::nearest(text, words.iter().copied())),
                 None => d,
             },
             (Type::List(..), Some(text)) if text.len() < 60 && !text.contains('\n') => {
-                d.help(format!("write a list: `[ \"{text}\" ]`"))
+                let d = d.help(format!("write a list: `[ \"{text}\" ]`"));
+                literal(&d, text)
+                    .map_or(d.clone(), |p| replace(d, p, "make it a list", format!("[ \"{text}\" ]")))
             }
-            (Type::Bool, Some("true" | "false")) => d.help("write it without the quotes"),
-            (Type::Int(_), Some(text)) if text.parse::<i64>().is_ok() => {
-                d.help("write it without the quotes")
-            }
+            (Type::Bool, Some(text @ ("true" | "false"))) => unquote(d, text),
+            (Type::Int(_), Some(text)) if text.parse::<i64>().is_ok() => unquote(d, text),
             (Type::Step, _) => d.help("a step is a set: `{ name = \"test\"; bash = \"make test\"; }`"),
             (Type::Executor, _) => d.help("use one of `nixactions.executors`"),
             (Type::Provider, _) => d.help("use one of `nixactions.envProviders`"),
@@ -271,7 +282,11 @@ impl Shape<'_> {
             E::UnknownFunction(name) => {
                 let d = d.at(place(node, at.key), format!("`{name}()` is not known"));
                 match suggest::did_you_mean(name, condition::FUNCTIONS) {
-                    Some(s) => d.help(s.replace("`?", "()`?")),
+                    Some(s) => function_instead(
+                        d.help(s.replace("`?", "()`?")),
+                        node.text().unwrap_or_default(),
+                        name,
+                    ),
                     None => d,
                 }
                 .note("the status functions are success(), failure(), always() and cancelled()")
@@ -363,7 +378,7 @@ impl Shape<'_> {
             match table.find(&a.name) {
                 Some(key) => self.known(a, key, at),
                 None if is_internal(&a.name) => {}
-                None => misspelt.extend(self.unknown(a, table, at)),
+                None => misspelt.extend(self.unknown(node, a, table, at)),
             }
         }
         for key in table.keys {
@@ -397,7 +412,7 @@ impl Shape<'_> {
     }
 
     /// Reports a key nobody knows; the names it was likely meant to be.
-    fn unknown(&mut self, a: &Attr, table: &'static Table, at: &Spot) -> Vec<&'static str> {
+    fn unknown(&mut self, node: &Node, a: &Attr, table: &'static Table, at: &Spot) -> Vec<&'static str> {
         let names = table.keys.iter().map(|k| k.name);
         let near = suggest::nearest(&a.name, names.clone());
         let mut d = Diagnostic::error("NXA001", format!("{} has no key `{}`", at.name, a.name)).at(
@@ -415,7 +430,15 @@ impl Shape<'_> {
             }
             None => {}
         }
-        if let [only] = near[..] {
+        let given = |name: &str| {
+            node.attrs()
+                .unwrap_or_default()
+                .iter()
+                .any(|other| table.find(&other.name).is_some_and(|k| k.name == name))
+        };
+        if let [only] = near[..]
+            && !given(only)
+        {
             d.fixes.extend(rename(a, only, Applicability::Unsafe));
         }
         self.out.push(d);
@@ -424,12 +447,56 @@ impl Shape<'_> {
 }
 
 fn rename(a: &Attr, to: &str, applicability: Applicability) -> Option<Fix> {
-    let place = a.key.resolve()?;
+    let place = a.key.resolve().filter(super::evaluate::is_users)?;
+    let place = super::origin::name_in_path(&place, &|n| n == a.name).unwrap_or(place);
     Some(Fix {
         title: format!("rename `{}` to `{to}`", a.name),
         edits: vec![Edit { place, text: to.to_string() }],
         applicability,
     })
+}
+
+/// The place of the primary label, when exactly this text stands there in quotes.
+fn literal(d: &Diagnostic, text: &str) -> Option<Place> {
+    let place = &d.primary.as_ref()?.place;
+    let written = place.source.text().get(place.range())?;
+    (written == format!("\"{text}\"").as_bytes()).then(|| place.clone())
+}
+
+/// Adds a fix that likely is what was meant.
+fn replace(d: Diagnostic, place: Place, title: impl Into<String>, text: impl Into<String>) -> Diagnostic {
+    let edits = vec![Edit { place, text: text.into() }];
+    d.fix(Fix { title: title.into(), edits, applicability: Applicability::Unsafe })
+}
+
+fn unquote(d: Diagnostic, text: &str) -> Diagnostic {
+    let d = d.help("write it without the quotes");
+    match literal(&d, text) {
+        Some(place) => replace(d, place, "remove the quotes", text),
+        None => d,
+    }
+}
+
+/// Adds a fix that writes the one near word in the place of a text.
+pub(super) fn instead(d: Diagnostic, text: &str, near: &[&str]) -> Diagnostic {
+    match (near, literal(&d, text)) {
+        ([only], Some(place)) => {
+            replace(d, place, format!("replace it with `{only}`"), format!("\"{only}\""))
+        }
+        _ => d,
+    }
+}
+
+/// Adds a fix that corrects the name of a status function in a condition.
+fn function_instead(d: Diagnostic, condition: &str, name: &str) -> Diagnostic {
+    let near = suggest::nearest(name, condition::FUNCTIONS);
+    match (&near[..], literal(&d, condition)) {
+        ([only], Some(place)) => {
+            let text = condition.replace(&format!("{name}("), &format!("{only}("));
+            replace(d, place, format!("call `{only}()`"), format!("\"{text}\""))
+        }
+        _ => d,
+    }
 }
 
 fn lower_first(s: &str) -> String {
@@ -467,7 +534,7 @@ fn item_spot(item: &Type, what: &str, node: &Node, i: usize, len: usize, at: &Sp
         _ if len == 1 => format!("the item of {}", at.name),
         _ => format!("item {} of {} ({what})", i + 1, at.name),
     };
-    Spot::new(name, at.key)
+    Spot { item: Some(i), ..Spot::new(name, at.key) }
 }
 
 /// How a member of a set with free keys is called.

@@ -4,14 +4,18 @@ use rnix::ast;
 use rnix::{NodeOrToken, SyntaxKind, TextRange};
 use rowan::ast::AstNode;
 
-use super::{may_be_used, says_unused};
+use super::says_unused;
 use crate::diag::{Applicability, Diagnostic, Severity};
 use crate::lint::text::{Text, next_token, previous_token};
 use crate::syntax::names::{Binding, BindingKind};
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
+    // What is missing in a broken text may be the use.
+    if !text.errors().is_empty() {
+        return;
+    }
     for b in &text.names().bindings {
-        if !b.uses.is_empty() || says_unused(&b.name) || may_be_used(text, b) {
+        if !b.uses.is_empty() || says_unused(&b.name) {
             continue;
         }
         match b.kind {

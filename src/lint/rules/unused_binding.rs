@@ -4,14 +4,18 @@ use rnix::ast::{self, HasEntry};
 use rnix::{SyntaxKind, SyntaxNode, TextRange};
 use rowan::ast::AstNode;
 
-use super::{may_be_used, says_unused};
+use super::says_unused;
 use crate::diag::{Applicability, Diagnostic, Edit, Fix, Severity};
 use crate::lint::text::Text;
 use crate::syntax::names::{Binding, BindingKind, Names};
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
+    // What is missing in a broken text may be the use.
+    if !text.errors().is_empty() {
+        return;
+    }
     let names = text.names();
-    let dead = dead(text, names);
+    let dead = dead(names);
     for (i, b) in names.bindings.iter().enumerate().filter(|(_, b)| b.kind == BindingKind::Let) {
         if dead[i] {
             let mut d = text.find(
@@ -41,7 +45,7 @@ pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
 }
 
 /// Which bindings nothing needs: unused ones, and those that only these use.
-fn dead(text: &Text, names: &Names) -> Vec<bool> {
+fn dead(names: &Names) -> Vec<bool> {
     let mut dead = vec![false; names.bindings.len()];
     let mut gone = vec![false; names.uses.len()];
     // A binding's own value does not keep it alive.
@@ -53,9 +57,6 @@ fn dead(text: &Text, names: &Names) -> Vec<bool> {
         let mut changed = false;
         for (i, b) in names.bindings.iter().enumerate() {
             if dead[i] || b.kind != BindingKind::Let || says_unused(&b.name) || !is_dead(b, &gone) {
-                continue;
-            }
-            if may_be_used(text, b) {
                 continue;
             }
             (dead[i], changed) = (true, true);
