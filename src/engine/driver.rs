@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::concurrency::Ticket;
 use super::environment::{Outside, Vars};
 use super::event::{
     CancelCause, EventKind, EventSink, JobInfo, JobResult, Level, Name, RunResult, Scope, Timestamp,
@@ -162,6 +163,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) run: Name,
     pub(super) artifacts: PathBuf,
+    /// What the entries that are kept between runs belong to.
+    pub(super) scope: String,
     pub(super) slots: HashMap<String, Slot>,
     /// The run's own token: soft when the run is cancelled, hard when it is killed.
     pub(super) cancel: Cancel,
@@ -237,6 +240,7 @@ pub async fn run(
         reporter: Reporter::new(sink, Masker::new(&plan.secrets)),
         run: Name::from(dir.id()),
         artifacts: dir.artifacts(),
+        scope: super::cache::scope(&plan.project_dir),
         slots,
         cancel: Cancel::new(),
         cancelled: AtomicBool::new(false),
@@ -248,7 +252,13 @@ pub async fn run(
     let started = Timestamp::now();
     announce(&shared, &dir, limit);
     let mut driver = Driver::new(&shared, signals, limit)?;
-    let error = match driver.provide().await {
+    let waited = driver.wait_for_turn().await;
+    let provided = if waited.is_err() || driver.machine.is_cancelled() {
+        waited.and(Err(ProviderError::Cancelled))
+    } else {
+        driver.provide().await
+    };
+    let error = match provided {
         Ok(()) => {
             driver.jobs().await;
             None
@@ -260,6 +270,11 @@ pub async fn run(
         result = RunResult::Failure;
     }
     let jobs = (0..shared.plan.jobs.len()).map(|id| driver.machine.result(id)).collect();
+    if driver.ticket.as_ref().is_some_and(Ticket::is_superseded) {
+        let message = "cancelled because a newer run of the same concurrency group has begun";
+        shared.reporter.notice(Level::Warning, None, message);
+    }
+    super::notify::send(&shared, result, Timestamp::now().since(started)).await;
     let kept = clean_up(&shared, dir).await;
     shared.reporter.emit(EventKind::RunFinished {
         result,
@@ -371,6 +386,8 @@ struct Driver<'s> {
     signalled: bool,
     budget: Option<Instant>,
     kill_at: Option<Instant>,
+    /// The run's place in the queue of its concurrency group.
+    ticket: Option<Ticket>,
     /// Calls whose jobs run: since when, and until when at most.
     opened: HashMap<JobId, (std::time::Instant, Option<Instant>)>,
 }
@@ -391,8 +408,50 @@ impl<'s> Driver<'s> {
             signalled: false,
             budget: shared.plan.budget.and_then(|budget| Instant::now().checked_add(budget)),
             kill_at: None,
+            ticket: None,
             opened: HashMap::new(),
         })
+    }
+
+    /// Waits until no earlier run of the concurrency group lives.
+    async fn wait_for_turn(&mut self) -> Result<(), ProviderError> {
+        let shared = self.shared;
+        let Some(rule) = &shared.plan.concurrency else { return Ok(()) };
+        let failed = |e: io::Error| {
+            let message = format!("cannot queue in the concurrency group `{}`: {e}", rule.group);
+            ProviderError::Failed(message)
+        };
+        let ticket = Ticket::draw(&shared.options.cache_root, rule).map_err(failed)?;
+        if rule.cancel_in_progress {
+            ticket.cancel_those_before().map_err(failed)?;
+        }
+        let mut told = false;
+        while let Some(&last) = ticket.before().map_err(failed)?.last() {
+            if !std::mem::replace(&mut told, true) {
+                let count = ticket.before().map_err(failed)?.len();
+                let what = if count == 1 { "an earlier run".into() } else { format!("{count} earlier runs") };
+                let message = format!("waiting for {what} of the concurrency group `{}`", rule.group);
+                shared.reporter.notice(Level::Info, None, &message);
+            }
+            let mut wait = tokio::task::spawn_blocking(ticket.wait_for(last));
+            loop {
+                tokio::select! {
+                    done = &mut wait => {
+                        done.map_err(io::Error::other).and_then(|waited| waited).map_err(failed)?;
+                        break;
+                    }
+                    Some(signal) = self.signals.recv() => self.signal(signal),
+                    () = until(self.budget) => self.cancel(CancelCause::Budget),
+                }
+                self.carry_out();
+                if self.machine.is_cancelled() {
+                    self.ticket = Some(ticket);
+                    return Ok(());
+                }
+            }
+        }
+        self.ticket = Some(ticket);
+        Ok(())
     }
 
     /// Runs the workflow's providers.

@@ -371,6 +371,35 @@ pub enum EventKind {
         /// Where, relative to the job directory.
         path: String,
     },
+    /// Saved directories were restored.
+    CacheRestored {
+        /// Job that takes them.
+        job: Name,
+        /// The key that was wanted.
+        key: String,
+        /// The key that was found.
+        found: String,
+        /// Whether these are the same.
+        exact: bool,
+    },
+    /// Directories were saved for later runs.
+    CacheSaved {
+        /// Job that saved them.
+        job: Name,
+        /// The key.
+        key: String,
+        /// Files and links.
+        files: u64,
+        /// Their size.
+        bytes: u64,
+    },
+    /// Nothing that the job depends on has changed: what an earlier run gave is used again.
+    JobUnchanged {
+        /// Job.
+        job: Name,
+        /// The run that made it.
+        run: Name,
+    },
     /// Something worth saying that changes no state.
     Notice {
         /// How important.
@@ -585,6 +614,11 @@ pub enum Failure {
     },
     /// A provider of the job's environment failed.
     Provider {
+        /// What happened.
+        message: String,
+    },
+    /// A service did not become ready.
+    Service {
         /// What happened.
         message: String,
     },

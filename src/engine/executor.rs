@@ -207,6 +207,21 @@ pub struct StepSpec {
     pub workdir: PathBuf,
     /// Most time it may take; afterwards TERM, then KILL.
     pub timeout: Option<Duration>,
+    /// Limits of what it may use, with all that it starts.
+    pub limits: Option<plan::Resources>,
+}
+
+/// A container to run beside a job.
+#[derive(Clone, Debug)]
+pub struct ServiceSpec {
+    /// Its name, by which the job reaches it where the executor has a network of its own.
+    pub name: String,
+    /// The image.
+    pub image: String,
+    /// Ports it serves: `PORT` or `HOST:CONTAINER`.
+    pub ports: Vec<String>,
+    /// Its own variables.
+    pub env: Vec<(OsString, OsString)>,
 }
 
 /// How a process ended.
@@ -251,6 +266,26 @@ pub trait Executor: Send + Sync {
         sink: &'a dyn OutputSink,
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, StepOutcome>;
+
+    /// Runs a container beside the job until a cancel, or its own end.
+    fn run_service<'a>(
+        &'a self,
+        _site: &'a JobSite,
+        service: &'a ServiceSpec,
+        _sink: &'a dyn OutputSink,
+        _cancel: &'a Cancel,
+    ) -> BoxFuture<'a, StepOutcome> {
+        let message = format!(
+            "the executor of this job runs no containers, and service `{}` is the image {}",
+            service.name, service.image
+        );
+        Box::pin(std::future::ready(StepEnd::Infrastructure { message }))
+    }
+
+    /// How the limits of a job are enforced, in words for the log.
+    fn limits_note(&self, _job: &str, _limits: &plan::Resources) -> Option<String> {
+        None
+    }
 
     /// The content of [`JobSite::control_file`], at most `limit` bytes (more is an error); `None`
     /// when there is none.

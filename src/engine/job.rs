@@ -11,8 +11,9 @@ use super::executor::{Cancel, ExecError, JobSite};
 use super::machine::{JobEnd, JobId};
 use super::mask::LineMasker;
 use super::provider::{ProviderError, Providers};
+use super::service::Services;
 use super::step::Steps;
-use super::{host, retry, rundir};
+use super::{cache, host, retry, rundir, unchanged};
 use crate::workflow::plan::{ArtifactOutput, Env, Job};
 
 /// How one attempt at a job ended.
@@ -220,6 +221,11 @@ impl JobRun<'_> {
             Err(ProviderError::Cancelled) => return Attempt::Cancelled,
             Err(ProviderError::Failed(message)) => return Attempt::Failed(Failure::Provider { message }),
         };
+        let state = unchanged::state(self, &provided);
+        if let Some(state) = state.as_ref().filter(|state| unchanged::reuse(self, state)) {
+            let _ = state;
+            return Attempt::Success;
+        }
         let Some(slot) = self.shared.slots.get(&self.job.executor.name) else {
             return infrastructure("the job's executor was never made".to_owned());
         };
@@ -233,6 +239,9 @@ impl JobRun<'_> {
         };
         self.started(attempt, Some(&site));
         let ended = self.inside(slot, &site, &provided, cancel).await;
+        if let (Some(state), Attempt::Success) = (&state, &ended) {
+            unchanged::keep(self, state);
+        }
         if let Err(error) = slot.executor.finish_job(&site).await {
             let message = format!("after the job: {error}");
             self.shared.reporter.notice(Level::Warning, Some(&self.name), &message);
@@ -274,12 +283,34 @@ impl JobRun<'_> {
                 return Attempt::Failed(failure);
             }
         }
-        let (mut ended, outputs) =
-            Steps::new(self, slot.executor.as_ref(), site, provided, cancel).run().await;
+        let executor = slot.executor.as_ref();
+        if let Some(note) =
+            self.job.resources.as_ref().and_then(|limits| executor.limits_note(&self.name, limits))
+        {
+            self.shared.reporter.notice(Level::Info, Some(&self.name), &note);
+        }
+        let hits = cache::restore(self, executor, site).await;
+        let steps = Steps::new(self, executor, site, provided, cancel, &hits);
+        let (mut ended, outputs) = if self.job.services.is_empty() {
+            steps.run().await
+        } else {
+            match Services::start(self, executor, site, &steps.job_vars(), cancel).await {
+                Ok(mut services) => {
+                    let ended = services.beside.during(steps.run()).await;
+                    services.stop().await;
+                    ended
+                }
+                Err(Some(failure)) => (Attempt::Failed(failure), Default::default()),
+                Err(None) => (Attempt::Cancelled, Default::default()),
+            }
+        };
         if matches!(ended, Attempt::Success)
             && let Err(failure) = self.hand_on(&outputs)
         {
             ended = Attempt::Failed(failure);
+        }
+        if matches!(ended, Attempt::Success) {
+            cache::save(self, executor, site, &hits).await;
         }
         for output in &self.job.outputs {
             let success = matches!(ended, Attempt::Success);

@@ -2,6 +2,9 @@
 //! May import: base diag workflow drv.
 
 pub mod artifact;
+mod beside;
+mod cache;
+mod concurrency;
 pub mod condition;
 pub mod dotenv;
 pub mod driver;
@@ -12,11 +15,16 @@ mod git;
 mod groups;
 mod host;
 mod job;
+mod kept;
 pub mod machine;
 pub mod mask;
+mod notify;
+mod printed;
 mod provider;
 mod reporter;
 mod results;
 pub mod retry;
 pub mod rundir;
+mod service;
 mod step;
+mod unchanged;

@@ -9,6 +9,7 @@ use super::environment::{Outside, Vars};
 use super::event::{EventKind, Name, Scope};
 use super::executor::Cancel;
 use super::host;
+use super::printed;
 use super::reporter::Reporter;
 use crate::workflow::plan::{Env, Provider};
 
@@ -95,7 +96,7 @@ impl Providers<'_> {
                 };
                 (read(&text, Dialect::Dotenv, vars).map_err(ProviderError::Failed)?, *secrets)
             }
-            Provider::Program { argv, secrets } => {
+            Provider::Program { argv, secrets, printed } => {
                 let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
                 let done = match host::run(&argv, vars, self.project, self.cancel).await {
                     Ok(done) => done,
@@ -106,7 +107,10 @@ impl Providers<'_> {
                     let stderr = String::from_utf8_lossy(&done.stderr);
                     return fail(format!("{}\n{}", done.status, stderr.trim_end()).trim_end().to_owned());
                 }
-                (read(&done.stdout, Dialect::Shell, vars).map_err(ProviderError::Failed)?, *secrets)
+                let text = std::str::from_utf8(&done.stdout);
+                let text = text.map_err(|_| ProviderError::Failed("not UTF-8".to_owned()))?;
+                let found = printed::variables(printed, text, &|name| lookup(vars, name));
+                (found.map_err(ProviderError::Failed)?, *secrets)
             }
         };
         if secret {
@@ -118,8 +122,11 @@ impl Providers<'_> {
 
 fn read(bytes: &[u8], dialect: Dialect, vars: &Vars) -> Result<Vec<(String, String)>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
-    let lookup = |name: &str| vars.get(OsStr::new(name)).map(|v| v.to_string_lossy().into_owned());
-    dotenv::parse(text, dialect, &lookup).map_err(|e| e.to_string())
+    dotenv::parse(text, dialect, &|name| lookup(vars, name)).map_err(|e| e.to_string())
+}
+
+fn lookup(vars: &Vars, name: &str) -> Option<String> {
+    vars.get(OsStr::new(name)).map(|v| v.to_string_lossy().into_owned())
 }
 
 /// A provider in a few words, without values.

@@ -54,12 +54,26 @@ pub(super) struct StepLog<'a> {
     job: Name,
     step: Option<StepRef>,
     streams: Mutex<[LineMasker; 2]>,
+    /// What each line begins with.
+    prefix: String,
+    silent: bool,
 }
 
 impl<'a> StepLog<'a> {
     pub(super) fn new(reporter: &'a Reporter, job: &Name, step: Option<&StepRef>) -> StepLog<'a> {
         let streams = Mutex::default();
-        StepLog { reporter, masker: reporter.masker(), job: job.clone(), step: step.cloned(), streams }
+        let (masker, job, step) = (reporter.masker(), job.clone(), step.cloned());
+        StepLog { reporter, masker, job, step, streams, prefix: String::new(), silent: false }
+    }
+
+    /// Begins each line with this.
+    pub(super) fn prefixed(self, prefix: String) -> StepLog<'a> {
+        StepLog { prefix, ..self }
+    }
+
+    /// Drops what is printed.
+    pub(super) fn silent(self) -> StepLog<'a> {
+        StepLog { silent: true, ..self }
     }
 
     /// The process has ended: lets go what has no newline.
@@ -74,7 +88,13 @@ impl<'a> StepLog<'a> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn emit(&self, stream: Stream, text: Vec<u8>, partial: bool) {
+    fn emit(&self, stream: Stream, mut text: Vec<u8>, partial: bool) {
+        if self.silent {
+            return;
+        }
+        if !self.prefix.is_empty() {
+            text.splice(0..0, self.prefix.bytes());
+        }
         let (job, step, text) = (self.job.clone(), self.step.clone(), LogText(text));
         self.reporter.emit(EventKind::Log { job, step, stream, text, partial });
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::beside::Beside;
 use super::condition::{Status, Verdict, decide, status_text};
 use super::dotenv::{self, Dialect};
 use super::environment::{Vars, prefix_path, variable_part};
@@ -31,6 +32,11 @@ pub(super) struct Steps<'a> {
     run: &'a JobRun<'a>,
     executor: &'a dyn Executor,
     site: &'a JobSite,
+    runner: Runner<'a>,
+    /// Background steps, and how each has ended.
+    background: Beside<'a, Ended<'a>>,
+    /// Ends them when the job ends.
+    stop: Cancel,
     provided: &'a Env,
     cancel: &'a Cancel,
     /// For what runs although the job is being stopped: only a kill reaches it.
@@ -41,6 +47,101 @@ pub(super) struct Steps<'a> {
     interrupted: bool,
     /// What the steps wrote into `$NIXACTIONS_OUTPUT`, by their identifiers.
     outputs: BTreeMap<String, Values>,
+}
+
+/// What runs the scripts of a job's steps.
+#[derive(Clone, Copy)]
+struct Runner<'a> {
+    run: &'a JobRun<'a>,
+    executor: &'a dyn Executor,
+    site: &'a JobSite,
+}
+
+/// A background step that has ended.
+struct Ended<'a> {
+    step: &'a Step,
+    reference: StepRef,
+    end: StepEnd,
+    attempts: u32,
+    started: Instant,
+}
+
+impl Runner<'_> {
+    fn emit(self, kind: EventKind) {
+        self.run.shared.reporter.emit(kind);
+    }
+
+    fn masked(self, text: &str) -> String {
+        self.run.shared.reporter.mask(text).into_owned()
+    }
+
+    /// All attempts at a step's script: how the last one ended, and how many there were.
+    async fn attempts(
+        self,
+        step: &Step,
+        reference: &StepRef,
+        env: Arc<Vec<(OsString, OsString)>>,
+        token: &Cancel,
+    ) -> (StepEnd, u32) {
+        let mut spec = StepSpec {
+            label: step.name.clone(),
+            argv: step.shell.iter().map(OsString::from).collect(),
+            script: Some(step.script.as_str().into()),
+            env,
+            workdir: PathBuf::from(step.workdir.as_deref().unwrap_or("")),
+            timeout: step.timeout,
+            limits: self.run.job.resources.clone(),
+        };
+        let max_attempts = step.retry.as_ref().map_or(1, |rule| rule.max_attempts.max(1));
+        let mut attempt = 1;
+        loop {
+            let (job, step_ref) = (self.run.name.clone(), reference.clone());
+            self.emit(EventKind::StepStarted { job, step: step_ref, attempt, max_attempts });
+            if attempt > 1 {
+                let mut vars: Vars = spec.env.iter().cloned().collect();
+                self.control_vars(reference, attempt, &mut vars);
+                spec.env = Arc::new(vars.into_iter().collect());
+            }
+            let log = StepLog::new(&self.run.shared.reporter, &self.run.name, Some(reference));
+            let end = self.executor.run_step(self.site, &spec, &log, token).await;
+            log.finish();
+            let end = self.mask_end(end);
+            let rule = step.retry.as_ref().filter(|_| !token.is_cancelled());
+            let Some(rule) = rule.filter(|rule| retry::wants_another(Some(rule), attempt, &end)) else {
+                return (end, attempt);
+            };
+            let delay = retry::delay(rule, attempt, retry::random());
+            self.emit(EventKind::StepRetry {
+                job: self.run.name.clone(),
+                step: reference.clone(),
+                attempt,
+                max_attempts,
+                end,
+                delay_ms: delay.as_millis() as u64,
+            });
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = token.cancelled() => return (StepEnd::Cancelled, attempt),
+            }
+            attempt += 1;
+        }
+    }
+
+    fn mask_end(self, end: StepEnd) -> StepEnd {
+        match end {
+            StepEnd::Setup { message } => StepEnd::Setup { message: self.masked(&message) },
+            StepEnd::Infrastructure { message } => StepEnd::Infrastructure { message: self.masked(&message) },
+            other => other,
+        }
+    }
+
+    /// The files of one attempt, so that a failed one leaves nothing in the next one's.
+    fn control_vars(self, reference: &StepRef, attempt: u32, vars: &mut Vars) {
+        let file =
+            |kind: &str| self.site.control_file(&control_name(reference, attempt, kind)).into_os_string();
+        vars.insert("NIXACTIONS_OUTPUT".into(), file("output"));
+        vars.insert("NIXACTIONS_STEP_SUMMARY".into(), file("summary"));
+    }
 }
 
 /// What a step changes in its environment over what the layers say: `None` unsets.
@@ -59,11 +160,15 @@ impl<'a> Steps<'a> {
         site: &'a JobSite,
         provided: &'a Env,
         cancel: &'a Cancel,
+        hits: &[bool],
     ) -> Steps<'a> {
         let mut steps = Steps {
             run,
             executor,
             site,
+            runner: Runner { run, executor, site },
+            background: Beside::default(),
+            stop: cancel.child(),
             provided,
             cancel,
             after: cancel.child_hard_only(),
@@ -74,6 +179,10 @@ impl<'a> Steps<'a> {
             outputs: BTreeMap::new(),
         };
         steps.runner_vars = steps.runner_vars();
+        if !hits.is_empty() {
+            let all = hits.iter().all(|hit| *hit);
+            steps.runner_vars.push(("NIXACTIONS_CACHE_HIT".into(), all.to_string().into()));
+        }
         steps
     }
 
@@ -81,8 +190,14 @@ impl<'a> Steps<'a> {
     pub(super) async fn run(mut self) -> (Attempt, BTreeMap<String, Values>) {
         for (index, step) in self.run.job.steps.iter().enumerate() {
             let reference = StepRef { index: index as u32, name: Name::from(step.name.as_str()) };
-            self.step(step, &reference).await;
+            let mut background = std::mem::take(&mut self.background);
+            background.during(self.step(step, &reference)).await;
+            self.background.append(&mut background);
+            self.take_ended(false).await;
         }
+        self.stop.cancel();
+        self.background.finish().await;
+        self.take_ended(true).await;
         let ended = match self.failed {
             Some(failure) => Attempt::Failed(failure),
             None if self.interrupted => Attempt::Cancelled,
@@ -91,12 +206,45 @@ impl<'a> Steps<'a> {
         (ended, self.outputs)
     }
 
+    /// Counts the background steps that have ended; `stopped`: because the job has.
+    async fn take_ended(&mut self, stopped: bool) {
+        for ended in self.background.take_done() {
+            let Ended { step, reference, end, attempts, started } = ended;
+            let end = self.after(step, &reference, end, attempts).await;
+            if stopped && end == StepEnd::Cancelled && !self.cancel.is_cancelled() {
+                self.emit(EventKind::StepFinished {
+                    job: self.run.name.clone(),
+                    step: reference,
+                    result: JobResult::Success,
+                    end,
+                    attempts,
+                    duration_us: started.elapsed().as_micros() as u64,
+                });
+            } else {
+                self.finish(step, &reference, end, attempts, started);
+            }
+        }
+    }
+
     fn emit(&self, kind: EventKind) {
-        self.run.shared.reporter.emit(kind);
+        self.runner.emit(kind);
     }
 
     fn masked(&self, text: &str) -> String {
-        self.run.shared.reporter.mask(text).into_owned()
+        self.runner.masked(text)
+    }
+
+    /// The environment of what runs beside the steps.
+    pub(super) fn job_vars(&self) -> Vars {
+        let shared = self.run.shared;
+        let mut layers = shared.layers_around(self.run.job);
+        layers.extend([self.provided, &self.run.job.env]);
+        let mut vars = shared.options.outside.compose(self.run.pure(), &layers);
+        prefix_path(&mut vars, &[]);
+        shared.options.outside.override_in(&mut vars);
+        vars.extend(self.runner_vars.iter().cloned());
+        vars.entry("CI".into()).or_insert_with(|| "true".into());
+        vars
     }
 
     /// The token for a process that starts now.
@@ -142,7 +290,15 @@ impl<'a> Steps<'a> {
                 Err(end) => return self.finish(step, reference, end, 0, started),
             }
         }
-        let (end, attempts) = self.attempts(step, reference, vars, &token).await;
+        if step.background {
+            let (runner, reference, token) = (self.runner, reference.clone(), self.stop.child());
+            self.background.push(async move {
+                let (end, attempts) = runner.attempts(step, &reference, vars, &token).await;
+                Ended { step, reference, end, attempts, started }
+            });
+            return;
+        }
+        let (end, attempts) = self.runner.attempts(step, reference, vars, &token).await;
         let end = self.after(step, reference, end, attempts).await;
         self.finish(step, reference, end, attempts, started);
     }
@@ -201,65 +357,6 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// All attempts at a step's script: how the last one ended, and how many there were.
-    async fn attempts(
-        &self,
-        step: &Step,
-        reference: &StepRef,
-        env: Arc<Vec<(OsString, OsString)>>,
-        token: &Cancel,
-    ) -> (StepEnd, u32) {
-        let mut spec = StepSpec {
-            label: step.name.clone(),
-            argv: step.shell.iter().map(OsString::from).collect(),
-            script: Some(step.script.as_str().into()),
-            env,
-            workdir: PathBuf::from(step.workdir.as_deref().unwrap_or("")),
-            timeout: step.timeout,
-        };
-        let max_attempts = step.retry.as_ref().map_or(1, |rule| rule.max_attempts.max(1));
-        let mut attempt = 1;
-        loop {
-            let (job, step_ref) = (self.run.name.clone(), reference.clone());
-            self.emit(EventKind::StepStarted { job, step: step_ref, attempt, max_attempts });
-            if attempt > 1 {
-                let mut vars: Vars = spec.env.iter().cloned().collect();
-                self.control_vars(reference, attempt, &mut vars);
-                spec.env = Arc::new(vars.into_iter().collect());
-            }
-            let log = StepLog::new(&self.run.shared.reporter, &self.run.name, Some(reference));
-            let end = self.executor.run_step(self.site, &spec, &log, token).await;
-            log.finish();
-            let end = self.mask_end(end);
-            let rule = step.retry.as_ref().filter(|_| !token.is_cancelled());
-            let Some(rule) = rule.filter(|rule| retry::wants_another(Some(rule), attempt, &end)) else {
-                return (end, attempt);
-            };
-            let delay = retry::delay(rule, attempt, retry::random());
-            self.emit(EventKind::StepRetry {
-                job: self.run.name.clone(),
-                step: reference.clone(),
-                attempt,
-                max_attempts,
-                end,
-                delay_ms: delay.as_millis() as u64,
-            });
-            tokio::select! {
-                () = tokio::time::sleep(delay) => {}
-                () = token.cancelled() => return (StepEnd::Cancelled, attempt),
-            }
-            attempt += 1;
-        }
-    }
-
-    fn mask_end(&self, end: StepEnd) -> StepEnd {
-        match end {
-            StepEnd::Setup { message } => StepEnd::Setup { message: self.masked(&message) },
-            StepEnd::Infrastructure { message } => StepEnd::Infrastructure { message: self.masked(&message) },
-            other => other,
-        }
-    }
-
     /// Asks a condition's script; why the step is skipped, or how the step ended instead.
     async fn ask(
         &self,
@@ -276,11 +373,12 @@ impl<'a> Steps<'a> {
             env: Arc::clone(env),
             workdir: PathBuf::new(),
             timeout: step.timeout,
+            limits: None,
         };
         let log = StepLog::new(&self.run.shared.reporter, &self.run.name, Some(reference));
         let end = self.executor.run_step(self.site, &spec, &log, token).await;
         log.finish();
-        match self.mask_end(end) {
+        match self.runner.mask_end(end) {
             StepEnd::Exit { code: 0 } => Ok(None),
             StepEnd::Exit { code } => {
                 Ok(Some(SkipReason::Script { script: self.masked(script), exit_code: code }))
@@ -342,13 +440,14 @@ impl<'a> Steps<'a> {
             env: Arc::new(env.clone().into_iter().collect()),
             workdir: PathBuf::new(),
             timeout: None,
+            limits: None,
         };
         let log = StepLog::new(&self.run.shared.reporter, &self.run.name, Some(reference));
         let capture = Capture::new(&log, CONTROL_LIMIT as usize * 4);
         let end = self.executor.run_step(self.site, &spec, &capture, token).await;
         let printed = capture.into_bytes();
         log.finish();
-        match (self.mask_end(end), printed) {
+        match (self.runner.mask_end(end), printed) {
             (StepEnd::Exit { code: 0 }, Some(printed)) => Ok(difference(&env, &printed)),
             (StepEnd::Exit { code: 0 }, None) => Err(fail("$JOB_ENV sets too much".to_owned())),
             (StepEnd::Cancelled, _) => Err(Setup::Cancelled),
@@ -369,15 +468,7 @@ impl<'a> Steps<'a> {
                 vars.insert(variable.into(), value.into());
             }
         }
-        self.control_vars(reference, 1, vars);
-    }
-
-    /// The files of one attempt, so that a failed one leaves nothing in the next one's.
-    fn control_vars(&self, reference: &StepRef, attempt: u32, vars: &mut Vars) {
-        let file =
-            |kind: &str| self.site.control_file(&control_name(reference, attempt, kind)).into_os_string();
-        vars.insert("NIXACTIONS_OUTPUT".into(), file("output"));
-        vars.insert("NIXACTIONS_STEP_SUMMARY".into(), file("summary"));
+        self.runner.control_vars(reference, 1, vars);
     }
 
     fn runner_vars(&self) -> Vec<(OsString, OsString)> {

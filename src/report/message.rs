@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::text::Took;
 use crate::engine::event::{
-    CancelCause, EventKind, Failure, JobResult, Level, Name, RunResult, Scope, StepRef,
+    CancelCause, EventKind, Failure, JobResult, Level, Name, RunResult, Scope, StepEnd, StepRef,
 };
 
 /// What a line belongs to.
@@ -63,7 +63,11 @@ pub(super) fn line(kind: &EventKind) -> Line<'_> {
         }
         E::Log { job, step, .. } => Line { level: Level::Info, job: Some(job), step: step.as_ref() },
         E::Summary { job, step, .. } => Line::step(Level::Debug, job, step),
-        E::ArtifactSaved { job, .. } | E::ArtifactRestored { job, .. } => Line::job(Level::Info, job),
+        E::ArtifactSaved { job, .. }
+        | E::ArtifactRestored { job, .. }
+        | E::CacheRestored { job, .. }
+        | E::CacheSaved { job, .. }
+        | E::JobUnchanged { job, .. } => Line::job(Level::Info, job),
         E::Notice { level, job, .. } => Line { level: *level, job: job.as_ref(), step: None },
     }
 }
@@ -153,6 +157,9 @@ fn write_job(kind: &EventKind, out: &mut Vec<u8>) -> std::io::Result<()> {
         E::StepFinished { end, attempts, duration_us, result, .. } => {
             let word = if end.is_success() { "success" } else { "failure" };
             let word = if *result == JobResult::Cancelled { "cancelled" } else { word };
+            if *end == StepEnd::Cancelled && *result == JobResult::Success {
+                return write!(out, "stopped with the job after {}", Took(*duration_us));
+            }
             write!(out, "{word} in {}", Took(*duration_us))?;
             if !end.is_success() && *result != JobResult::Cancelled {
                 write!(out, ": {end}")?;
@@ -171,6 +178,13 @@ fn write_job(kind: &EventKind, out: &mut Vec<u8>) -> std::io::Result<()> {
             write!(out, "artifact {artifact} saved: {files} file{plural}, {bytes} bytes")
         }
         E::ArtifactRestored { artifact, path, .. } => write!(out, "artifact {artifact} restored into {path}"),
+        E::CacheRestored { key, exact: true, .. } => write!(out, "cache {key} restored"),
+        E::CacheRestored { key, found, .. } => write!(out, "cache {key} not found, {found} restored instead"),
+        E::CacheSaved { key, files, bytes, .. } => {
+            let plural = if *files == 1 { "" } else { "s" };
+            write!(out, "cache {key} saved: {files} file{plural}, {bytes} bytes")
+        }
+        E::JobUnchanged { run, .. } => write!(out, "unchanged: what run {run} made is used again"),
         _ => Ok(()),
     }
 }
@@ -187,9 +201,10 @@ pub(super) fn failure_text(failure: &Failure) -> String {
     match failure {
         Failure::Step { step, end } => format!("step {}: {end}", step.name),
         Failure::Artifact { artifact, message } => format!("artifact {artifact}: {message}"),
-        Failure::Provider { message } | Failure::Infrastructure { message } | Failure::Result { message } => {
-            message.clone()
-        }
+        Failure::Provider { message }
+        | Failure::Infrastructure { message }
+        | Failure::Result { message }
+        | Failure::Service { message } => message.clone(),
         Failure::Budget => "its time budget is used up".to_owned(),
     }
 }

@@ -324,8 +324,8 @@ impl Builder {
             ProviderKind::Required(names) => {
                 Provider::Required { names: names.iter().map(|n| n.value.clone()).collect() }
             }
-            ProviderKind::Program { argv, secrets } => {
-                Provider::Program { argv: argv.clone(), secrets: *secrets }
+            ProviderKind::Program { argv, secrets, printed } => {
+                Provider::Program { argv: argv.clone(), secrets: *secrets, printed: printed.clone() }
             }
         }
     }
@@ -365,7 +365,7 @@ while (( $# )); do
 done"#;
     let mut argv = ["bash", "-c", script, "fromEnv"].map(String::from).to_vec();
     argv.extend(pairs);
-    Provider::Program { argv, secrets: false }
+    Provider::Program { argv, secrets: false, printed: plan::Printed::default() }
 }
 
 fn condition(c: &Option<model::Spanned<Condition>>) -> Condition {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::model::{EnvValue, Provider, ProviderKind, RetryRule, Setting, Spanned, Variable};
+use super::model::{EnvValue, Provider, RetryRule, Setting, Spanned, Variable};
 use super::plan::{Backoff, Condition};
 use super::schema::{self, Table};
 use super::shape::place;
@@ -65,7 +65,7 @@ impl<'n> Fields<'n> {
 
     pub(super) fn env_from(self) -> Vec<Provider> {
         let items = self.get("envFrom").and_then(Node::list).unwrap_or_default();
-        items.iter().filter_map(provider).collect()
+        items.iter().flat_map(super::providers::decode).collect()
     }
 
     pub(super) fn retry(self) -> Setting<RetryRule> {
@@ -177,49 +177,6 @@ fn retry(attr: &Attr) -> RetryRule {
         on,
         whole_job: f.get("scope").and_then(Node::text).map(|s| s == "job"),
         span: place(&attr.value, attr.key),
-    }
-}
-
-/// Prints the variables of a dotenv text on stdin as `export` lines.
-const EXPORT_LINES: &str = r#"while IFS= read -r line || [[ -n "$line" ]]; do
-  case $line in ''|'#'*) continue ;; esac
-  value=${line#*=}
-  printf "export %s='%s'\n" "${line%%=*}" "${value//\'/\'\\\'\'}"
-done"#;
-
-fn provider(node: &Node) -> Option<Provider> {
-    let at = |kind| Some(Provider { kind, span: node.span });
-    if let Kind::Derivation(d) = &node.kind {
-        let out = d.out_path.clone()?;
-        return at(ProviderKind::Program { argv: only_program(&out), secrets: false });
-    }
-    let kind = node.get("kind")?.text()?;
-    let f = Fields { node: node.get("options")?, table: schema::provider(kind)? };
-    match kind {
-        "file" => at(ProviderKind::File {
-            path: path_text(f.get("path")?)?,
-            required: f.bool("required").unwrap_or(false),
-            secrets: f.bool("secrets").unwrap_or(false),
-        }),
-        "static" => at(ProviderKind::Static(f.env())),
-        "required" => at(ProviderKind::Required(f.names("names"))),
-        "sops" => {
-            let file = path_text(f.get("file")?)?;
-            let must = f.bool("required").unwrap_or(true);
-            let mut script = String::from("set -euo pipefail\n");
-            if !must {
-                script.push_str("[[ -e $1 ]] || exit 0\n");
-            }
-            script.push_str("sops --decrypt ${2:+--input-type \"$2\"} --output-type dotenv \"$1\" | ");
-            script.push_str(EXPORT_LINES);
-            let format = f.get("format").and_then(Node::text).unwrap_or_default();
-            let argv = ["bash", "-c", &script, "sops", &file, format];
-            at(ProviderKind::Program { argv: argv.iter().map(|s| s.to_string()).collect(), secrets: true })
-        }
-        "command" => {
-            at(ProviderKind::Program { argv: f.words("argv")?, secrets: f.bool("secrets").unwrap_or(true) })
-        }
-        _ => None,
     }
 }
 

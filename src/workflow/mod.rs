@@ -19,6 +19,7 @@ pub mod nixlib;
 mod origin;
 mod parts;
 pub mod plan;
+mod providers;
 mod results;
 mod retry;
 pub mod schema;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Backoff, Cache, Concurrency, Condition, Resources};
+use super::plan::{Backoff, Cache, Concurrency, Condition, Printed, Resources};
 use super::tree::Node;
 use crate::base::source::SpanId;
 
@@ -283,6 +283,8 @@ pub enum ProviderKind {
         argv: Vec<String>,
         /// Whether its values are secret.
         secrets: bool,
+        /// How what it prints becomes variables.
+        printed: Printed,
     },
 }
 

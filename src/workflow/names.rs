@@ -70,7 +70,12 @@ pub(super) fn check_providers(providers: &[Provider], of: &str, out: &mut Vec<Di
         match &p.kind {
             ProviderKind::Static(env) => check_env(env, of, out),
             ProviderKind::Required(names) => names.iter().for_each(|n| env_name(n, of, out)),
-            ProviderKind::File { .. } | ProviderKind::Program { .. } => {}
+            ProviderKind::Program { printed, .. } => {
+                for name in printed.fields.keys().chain(&printed.variable) {
+                    env_name(&Spanned::new(name.clone(), p.span), of, out);
+                }
+            }
+            ProviderKind::File { .. } => {}
         }
     }
 }

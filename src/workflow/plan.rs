@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::parts::{
-    Cache, Call, Concurrency, Copy, JobValue, Notify, Resources, Service, SkipIfUnchanged, StepValue, Text,
+    Cache, Call, Concurrency, Copy, JobValue, Notify, Printed, Resources, Service, SkipIfUnchanged,
+    StepValue, Text,
 };
 
 mod parts;
@@ -312,12 +313,15 @@ pub enum Provider {
         /// The names.
         names: Vec<String>,
     },
-    /// A program that prints `export NAME=value` lines.
+    /// A program that prints variables.
     Program {
         /// Program and arguments.
         argv: Vec<String>,
         /// Whether its values are secret.
         secrets: bool,
+        /// How what it prints becomes variables.
+        #[serde(default)]
+        printed: Printed,
     },
 }
 

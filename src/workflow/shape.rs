@@ -212,7 +212,7 @@ impl Shape<'_> {
                 }
                 true
             }
-            (Type::OneOrList(item, _), Kind::Str(_)) => self.check(node, item, at),
+            (Type::OneOrList(item, _), Kind::Str(_) | Kind::Path(_)) => self.check(node, item, at),
             (Type::Map(item, _), Kind::Attrs(attrs)) if node.tag().is_none() => {
                 for a in attrs.iter().filter(|a| !is_matrix_job(item, a)) {
                     self.check(&a.value, item, &member_spot(item, a, at));

@@ -88,6 +88,7 @@ impl Run {
             env: Arc::new(vec![("PATH".into(), path)]),
             workdir: PathBuf::from("."),
             timeout,
+            limits: None,
         }
     }
 

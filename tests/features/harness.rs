@@ -1,7 +1,7 @@
 //! A project in a directory of its own, and runs of the program in it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 /// A project directory.
 pub(crate) struct Project {
     pub(crate) dir: TempDir,
+    env: Vec<(String, String)>,
 }
 
 /// What a run printed and how it ended.
@@ -29,7 +30,7 @@ impl Project {
 
     /// A project whose `ci.nix` is this text.
     pub(crate) fn file(text: &str) -> Project {
-        let project = Project { dir: tempfile::tempdir().expect("a directory") };
+        let project = Project { dir: tempfile::tempdir().expect("a directory"), env: Vec::new() };
         project.with("ci.nix", text)
     }
 
@@ -38,6 +39,12 @@ impl Project {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("below the project")).expect("made");
         fs::write(path, text).expect("written");
+        self
+    }
+
+    /// A variable of the environment that the program is started in.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Project {
+        self.env.push((name.into(), value.into()));
         self
     }
 
@@ -56,6 +63,7 @@ impl Project {
             }
         }
         command.env("XDG_CACHE_HOME", self.path(".cache")).env("XDG_STATE_HOME", self.path(".state"));
+        command.envs(self.env.iter().map(|(n, v)| (n, v)));
         command
     }
 
@@ -120,4 +128,9 @@ impl Ran {
             .map(|e| format!("{}\n", e["message"].as_str().unwrap_or_default()))
             .collect()
     }
+}
+
+/// The content of a file that a run wrote.
+pub(crate) fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

@@ -1,7 +1,17 @@
 //! Every part of the workflow language, from a file through the program to real processes.
 
+#[path = "../support/services.rs"]
+mod services_support;
+
+mod beside;
 mod calls;
 mod harness;
 mod inputs;
+mod kept;
+mod limits;
 mod matrix;
+mod providers;
+mod queue;
 mod results;
+mod steps;
+mod webhooks;

@@ -1,6 +1,7 @@
 //! The local executor: jobs as processes of this machine, each in a directory of its own.
 
 mod copy;
+mod limits;
 mod process;
 mod repository;
 mod tree;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::process::Pid;
 
 use self::copy::CopyError;
+use self::limits::Limits;
 use self::repository::Listing;
 use self::tree::Tree;
 use self::workspace::Directories;
@@ -48,6 +50,8 @@ pub struct Local {
     next_process: AtomicU64,
     /// By tag of the job: groups in which something may still run after their step.
     left: Mutex<HashMap<String, Vec<Pid>>>,
+    /// By tag of the job: how its limits are enforced.
+    limits: Mutex<HashMap<String, Arc<Limits>>>,
 }
 
 /// What work on other threads needs.
@@ -75,6 +79,7 @@ impl Local {
             copies,
             next_process: AtomicU64::new(0),
             left: Mutex::new(HashMap::new()),
+            limits: Mutex::new(HashMap::new()),
         })
     }
 
@@ -126,9 +131,16 @@ impl Local {
         };
         arguments.extend(script.iter().map(|script| script.0.clone().into_os_string()));
         let job_tag = self.job_tag(&site.job);
+        let limits = step.limits.as_ref().map(|wanted| self.limits(&job_tag, wanted));
+        let wrapped = limits.as_ref().and_then(|limits| limits.wrap(program, &arguments));
+        let (program, arguments) = match &wrapped {
+            Some((program, arguments)) => (program, arguments),
+            None => (program, &arguments),
+        };
         let start = process::Start {
             program,
-            arguments: &arguments,
+            arguments,
+            cpus: limits.as_ref().and_then(|limits| limits.cpus()),
             environment: &step.env,
             tag: &format!("{job_tag}{number}/"),
             directory: &site.dir.join(&step.workdir),
@@ -143,6 +155,13 @@ impl Local {
             [] => ended.end,
             stuck => StepEnd::Infrastructure { message: not_killed(stuck) },
         }
+    }
+
+    /// How the limits of a job are enforced; made once for all its processes.
+    fn limits(&self, job_tag: &str, wanted: &plan::Resources) -> Arc<Limits> {
+        let mut all = self.limits.lock().unwrap_or_else(|e| e.into_inner());
+        let name = || job_tag.trim_end_matches('/').replace('/', "-");
+        Arc::clone(all.entry(job_tag.to_owned()).or_insert_with(|| Arc::new(Limits::new(wanted, &name()))))
     }
 
     /// The script goes into a file, never onto the command line, which everyone may read.
@@ -177,6 +196,8 @@ impl Local {
                 return Err(ExecError::infrastructure(not_killed(&stuck)));
             }
         }
+        // Its control groups are empty now, and go.
+        self.limits.lock().unwrap_or_else(|e| e.into_inner()).remove(&self.job_tag(&site.job));
         if self.shared.workspace.keep {
             return Ok(());
         }
@@ -318,6 +339,10 @@ impl Executor for Local {
                 .await
                 .map_err(|error| ExecError::infrastructure(error.to_string()))?
         })
+    }
+
+    fn limits_note(&self, job: &str, wanted: &plan::Resources) -> Option<String> {
+        Some(self.limits(&self.job_tag(job), wanted).note())
     }
 
     fn finish_job<'a>(&'a self, site: &'a JobSite) -> BoxFuture<'a, Result<(), ExecError>> {

@@ -39,6 +39,8 @@ const LINGER_LIMIT: Duration = Duration::from_secs(1);
 pub(super) struct Start<'a> {
     pub(super) program: &'a OsStr,
     pub(super) arguments: &'a [OsString],
+    /// CPUs that it may run on.
+    pub(super) cpus: Option<usize>,
     pub(super) environment: &'a [(OsString, OsString)],
     /// The tag of this process, a path of the form `RUN/JOB/STEP`.
     pub(super) tag: &'a str,
@@ -213,7 +215,14 @@ impl Running {
             .stdout(out)
             .stderr(err);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command.spawn().map_err(failed)?;
+        // A child runs where the thread that starts it may run.
+        let everywhere = start.cpus.and_then(narrow);
+        let child = command.spawn();
+        if let Some(everywhere) = everywhere {
+            // The thread may run there again: it could before.
+            let _ = rustix::thread::sched_setaffinity(None, &everywhere);
+        }
+        let child = child.map_err(failed)?;
         let pid = Pid::from_child(&child);
         tree::register_direct(pid);
         // The child is not reaped before its handle is open, so the number cannot be another's.
@@ -340,6 +349,16 @@ impl Running {
         tree::forget_direct(self.pid);
         end
     }
+}
+
+/// Lets this thread run on only so many of its CPUs; the set it had before.
+fn narrow(cpus: usize) -> Option<rustix::thread::CpuSet> {
+    let before = rustix::thread::sched_getaffinity(None).ok()?;
+    let mut fewer = rustix::thread::CpuSet::new();
+    let usable = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| before.is_set(cpu));
+    usable.take(cpus).for_each(|cpu| fewer.set(cpu));
+    rustix::thread::sched_setaffinity(None, &fewer).ok()?;
+    Some(before)
 }
 
 fn lost(why: &str) -> StepEnd {

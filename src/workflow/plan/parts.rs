@@ -167,3 +167,27 @@ pub enum Text {
         from_env: String,
     },
 }
+
+/// How what a provider's program prints becomes variables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Printed {
+    /// `exports` (lines `export NAME=value`), `dotenv`, `json`, `bitwarden` (an item of its password
+    /// manager) or `text`.
+    pub form: String,
+    /// Keys that lead to the object or list of values in JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+    /// Variables that are wanted, and their keys; empty: all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+    /// The one variable that takes all that is printed, without a last newline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
+}
+
+impl Default for Printed {
+    fn default() -> Printed {
+        Printed { form: "exports".into(), path: Vec::new(), fields: BTreeMap::new(), variable: None }
+    }
+}
