@@ -1,6 +1,7 @@
 //! Owns: sources, spans, positions, symbols, edit distance.
 //! May import: nothing.
 
+pub mod lines;
 pub mod source;
 pub mod suggest;
 pub mod symbol;

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
-use super::{check, clean, completions, eval, explain, graph, init, list, man, parse, plan, run};
+use super::{check, clean, completions, eval, explain, graph, init, list, lsp, man, parse, plan, run};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,6 +57,7 @@ pub(super) enum Command {
     Init(init::InitArgs),
     Clean(clean::CleanArgs),
     Explain(explain::ExplainArgs),
+    Lsp(lsp::LspArgs),
     Eval(eval::EvalArgs),
     Parse(parse::ParseArgs),
     Completions(completions::CompletionsArgs),

@@ -12,6 +12,7 @@ use super::nix_options::{Argument, NixOptions};
 use super::render::{self, Format, Style};
 use super::target::Target;
 use crate::diag::{Diagnostic, Severity};
+use crate::eval::Settings;
 use crate::eval::io::System;
 use crate::workflow::load::{self, Outcome, Request};
 use crate::workflow::plan::Plan;
@@ -38,6 +39,18 @@ pub(super) struct Evaluation {
     pkgs: Option<PathBuf>,
     #[command(flatten)]
     nix: NixOptions,
+}
+
+impl Evaluation {
+    /// Settings of the evaluator, and where nixpkgs is.
+    pub(super) fn settings(&self) -> Result<(Settings, Option<PathBuf>), CliError> {
+        let resolved = self.nix.resolve()?;
+        for warning in &resolved.warnings {
+            eprintln!("warning: {warning}");
+        }
+        let current_dir = std::env::current_dir().map_err(CliError::io("finding the current directory"))?;
+        Ok((resolved.settings, self.pkgs.as_ref().map(|p| current_dir.join(p))))
+    }
 }
 
 /// Evaluates and checks a workflow file; with `all`, every workflow in it.

@@ -1,5 +1,5 @@
 //! Owns: commands, and findings as text.
-//! May import: base diag syntax drv ir eval workflow lint engine exec report.
+//! May import: base diag syntax drv ir eval workflow lint engine exec report ide lsp.
 
 mod args;
 mod check;
@@ -12,6 +12,7 @@ mod graph;
 mod init;
 mod list;
 mod load;
+mod lsp;
 mod man;
 mod nix_error;
 mod nix_options;
@@ -81,6 +82,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Init(args) => init::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::Lsp(args) => lsp::run(args),
         Command::Man(args) => man::run(args),
     }
 }

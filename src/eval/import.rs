@@ -81,6 +81,13 @@ impl<'h> Evaluation<'h> {
         }
     }
 
+    /// Forgets the values of the files for which `changed` holds, and all that is known of links, so
+    /// that importing reads again.
+    pub fn forget_files(&mut self, changed: impl Fn(&Path) -> bool) {
+        self.files.retain(|path, _| !changed(path));
+        self.resolved.clear();
+    }
+
     /// The value of a file that is not remembered.
     pub fn eval_file(&mut self, file: &Path, span: SpanId) -> Res<Value<'h>> {
         let (source, dir) = self.read_source(file, span)?;

@@ -53,10 +53,15 @@ pub fn syntax(text: &Text, evaluated: bool) -> Vec<Diagnostic> {
 
 /// Checks any Nix file as a text.
 pub fn plain(source: Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
-    on_big_stack(|| match Text::new(source.clone()) {
+    on_big_stack(|| text_alone(&source, levels))
+}
+
+/// The same on this thread, which needs a large stack.
+pub fn text_alone(source: &Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
+    match Text::new(source.clone()) {
         Some(text) => finish(syntax(&text, false), Some(&text), Ran::default(), levels),
-        None => load::not_utf8(&source).into_iter().collect(),
-    })
+        None => load::not_utf8(source).into_iter().collect(),
+    }
 }
 
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
@@ -84,21 +89,32 @@ fn check(
             let diagnostics = finish(syntax(text, false), Some(text), Ran::default(), levels);
             return Linted { outcome: Outcome::default(), is_workflow: false, diagnostics };
         }
-        let mut ran = Ran::default();
-        let outcome = load::load_with(request, io, &mut |checked| {
-            let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
-            ran.workflow = true;
-            let model = Model { workflow, graph };
-            for rule in registry::RULES {
-                if let Stage::Workflow(run) = rule.stage {
-                    run(&model, &mut checked.diagnostics);
-                }
-            }
-        });
-        let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
-        found.extend(text.iter().flat_map(|t| syntax(t, ran.workflow)));
-        Linted { diagnostics: finish(found, text.as_ref(), ran, levels), is_workflow: true, outcome }
+        file_with(text.as_ref(), levels, |inspect| load::load_with(request, io, inspect))
     })
+}
+
+/// Checks a workflow file that is loaded by something else, such as a session; `text` is its text, if
+/// it can be read. Needs a large stack.
+pub fn file_with(
+    text: Option<&Text>,
+    levels: &Levels,
+    load: impl FnOnce(load::Inspect<'_>) -> Outcome,
+) -> Linted {
+    let mut ran = Ran::default();
+    let outcome = load(&mut |seen| {
+        let checked = &mut *seen.checked;
+        let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
+        ran.workflow = true;
+        let model = Model { workflow, graph };
+        for rule in registry::RULES {
+            if let Stage::Workflow(run) = rule.stage {
+                run(&model, &mut checked.diagnostics);
+            }
+        }
+    });
+    let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
+    found.extend(text.iter().flat_map(|t| syntax(t, ran.workflow)));
+    Linted { diagnostics: finish(found, text, ran, levels), is_workflow: true, outcome }
 }
 
 /// Raw findings made final: those that comments allow are left out, each gets its level, what is

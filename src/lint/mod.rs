@@ -14,6 +14,6 @@ mod suppress;
 pub mod text;
 mod workflow_file;
 
-pub use check::{Linted, Ran, file, finish, guess, plain, syntax};
+pub use check::{Linted, Ran, file, file_with, finish, guess, plain, syntax, text_alone};
 pub use levels::{Level, Levels};
 pub use text::Text;

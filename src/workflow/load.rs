@@ -8,13 +8,14 @@ use super::build_plan;
 use super::check::{Checked, check};
 use super::evaluate::{WithLibrary, diagnostic, diagnostics, library, offered};
 use super::plan::Plan;
+use super::tree::Node;
 use super::walk::{Calls, Walker};
 use crate::base::source::{Place, Source, SourceName, SpanId};
 use crate::base::suggest;
 use crate::base::symbol::Symbol;
 use crate::diag::{Diagnostic, Label, Severity};
 use crate::eval::io::EvalIo;
-use crate::eval::{Evaluation, Heap, Settings, Slot, Value, on_big_stack};
+use crate::eval::{Evaluation, Heap, Res, Settings, Slot, Value, on_big_stack};
 
 /// A value from the command line.
 #[derive(Clone, Debug)]
@@ -89,8 +90,18 @@ impl Outcome {
     }
 }
 
-/// What looks at a checked workflow while its spans resolve, and may add findings.
-pub type Inspect<'f> = &'f mut dyn FnMut(&mut Checked);
+/// A workflow that was just checked, while its values are alive and its spans resolve.
+pub struct Seen<'a> {
+    /// Its name in the file.
+    pub key: Option<&'a str>,
+    /// Its values, with their places.
+    pub node: &'a Node,
+    /// What the checks made of it; errors that are added stand against a plan.
+    pub checked: &'a mut Checked,
+}
+
+/// What looks at each checked workflow.
+pub type Inspect<'f> = &'f mut dyn FnMut(&mut Seen<'_>);
 
 /// Evaluates and checks a workflow file. `io` makes the view of the file system; it is called on
 /// the thread that evaluates.
@@ -99,22 +110,92 @@ pub fn load(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send) -> Ou
 }
 
 /// The same on this thread, which must be one of [`on_big_stack`]. `inspect` sees each checked
-/// workflow; errors that it adds stand against a plan.
+/// workflow.
 pub fn load_with(request: &Request, io: Rc<dyn EvalIo>, inspect: Inspect<'_>) -> Outcome {
     let heap = Heap::new();
-    let io: Rc<dyn EvalIo> = Rc::new(WithLibrary(io));
-    if let Err(d) = readable(&request.file, &*io) {
-        return Outcome::failed(vec![d]);
+    match Session::new(&heap, request.settings.clone(), io) {
+        Ok(mut session) => session.load(request, inspect),
+        Err(d) => Outcome::failed(vec![d]),
     }
-    let mut ev = match Evaluation::new(&heap, request.settings.clone(), io) {
-        Ok(ev) => ev,
-        Err(e) => {
-            let text = format!("cannot start the evaluation: {e}");
-            return Outcome::failed(vec![Diagnostic::error("NXA022", text)]);
+}
+
+/// An evaluation that loads one file after the other, so that what they share (nixpkgs, the
+/// library) is evaluated once. What it makes stays in memory until its heap goes.
+pub struct Session<'h> {
+    ev: Evaluation<'h>,
+    offered: Option<Offered<'h>>,
+}
+
+/// What files were offered last, and for which project and nixpkgs.
+struct Offered<'h> {
+    project_dir: PathBuf,
+    pkgs: Option<PathBuf>,
+    values: Vec<(&'static str, Value<'h>)>,
+}
+
+impl<'h> Session<'h> {
+    /// A session on this heap; must run inside [`on_big_stack`].
+    ///
+    /// # Errors
+    /// If the memory for the evaluation cannot be had.
+    #[expect(clippy::result_large_err, reason = "called once a session")]
+    pub fn new(heap: &'h Heap, settings: Settings, io: Rc<dyn EvalIo>) -> Result<Self, Diagnostic> {
+        let io: Rc<dyn EvalIo> = Rc::new(WithLibrary(io));
+        let ev = Evaluation::new(heap, settings, io)
+            .map_err(|e| Diagnostic::error("NXA022", format!("cannot start the evaluation: {e}")))?;
+        Ok(Session { ev, offered: None })
+    }
+
+    /// The evaluation, to change its limits.
+    pub fn evaluation(&mut self) -> &mut Evaluation<'h> {
+        &mut self.ev
+    }
+
+    /// Evaluates and checks a workflow file; `inspect` sees each workflow in it.
+    pub fn load(&mut self, request: &Request, inspect: Inspect<'_>) -> Outcome {
+        if let Err(d) = readable(&request.file, &*self.ev.io) {
+            return Outcome::failed(vec![d]);
         }
-    };
-    match load_in(request, &mut ev, inspect) {
-        Ok(outcome) | Err(outcome) => outcome,
+        let outcome = match self.offered(request) {
+            Ok(known) => load_in(request, &mut self.ev, &known, inspect),
+            Err(e) => Err(Outcome::failed(diagnostics(&e))),
+        };
+        match outcome {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+
+    /// Evaluates a text as if it were a workflow file, and hands over its value. When it is a
+    /// function of a pattern, it is called with what workflow files are offered.
+    ///
+    /// # Errors
+    /// Those of the text.
+    pub fn evaluate(&mut self, request: &Request, text: &str) -> Res<Value<'h>> {
+        let base_dir = request.file.parent().unwrap_or(Path::new("/")).to_path_buf();
+        let given = self.ev.eval_text(SourceName::Path(request.file.clone()), text.as_bytes(), &base_dir)?;
+        let Some(pattern) = self.ev.pattern_of(given) else { return Ok(given) };
+        let wanted: Vec<Symbol> = pattern.formals.iter().map(|f| f.name).collect();
+        let known = self.offered(request)?;
+        let none = SpanId::NONE;
+        let args = known.iter().map(|&(n, v)| (Symbol::intern(n), none, v));
+        let args = self.ev.heap.attrs_from(args.filter(|a| wanted.contains(&a.0)).collect());
+        self.ev.call(given, &[args], none)
+    }
+
+    fn offered(&mut self, request: &Request) -> Res<Vec<(&'static str, Value<'h>)>> {
+        if let Some(o) = &self.offered
+            && o.project_dir == request.project_dir
+            && o.pkgs == request.pkgs
+        {
+            return Ok(o.values.clone());
+        }
+        let values = offered(&mut self.ev, &request.project_dir, request.pkgs.as_deref())?;
+        self.offered = Some(Offered {
+            project_dir: request.project_dir.clone(),
+            pkgs: request.pkgs.clone(),
+            values: values.clone(),
+        });
+        Ok(values)
     }
 }
 
@@ -178,12 +259,15 @@ fn unoffered<'h>(ev: &Evaluation<'h>, f: Value<'h>, offered: &[String]) -> Vec<D
         .collect()
 }
 
-fn load_in<'h>(request: &Request, ev: &mut Evaluation<'h>, inspect: Inspect<'_>) -> Result<Outcome, Outcome> {
+fn load_in<'h>(
+    request: &Request,
+    ev: &mut Evaluation<'h>,
+    known: &[(&'static str, Value<'h>)],
+    inspect: Inspect<'_>,
+) -> Result<Outcome, Outcome> {
     use std::os::unix::ffi::OsStrExt;
     let fail = |e: Box<crate::eval::EvalError>| Outcome::failed(diagnostics(&e));
     let given = ev.import(request.file.as_os_str().as_bytes(), SpanId::NONE).map_err(fail)?;
-    let pkgs = request.pkgs.as_deref();
-    let known = offered(ev, &request.project_dir, pkgs).map_err(fail)?;
     let mut overrides = Vec::new();
     for (name, value) in &request.args {
         let v = match value {
@@ -326,7 +410,7 @@ fn one<'h>(
     }
     let node = Walker::new(ev, calls.clone()).workflow(slot);
     let mut checked = check(&node, node.span);
-    inspect(&mut checked);
+    inspect(&mut Seen { key: key.as_deref(), node: &node, checked: &mut checked });
     let ok = checked.is_ok();
     let mut diagnostics = checked.diagnostics;
     let title = checked.workflow.as_ref().map_or(title, |w| w.name.value.clone());

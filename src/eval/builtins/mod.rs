@@ -134,6 +134,11 @@ pub fn is_global(name: &str) -> bool {
     name == "curPos" || VALUES.contains(&name) || all().any(|b| b.name == name && !BARE.contains(&name))
 }
 
+/// Whether a builtin is a global name without the `__` prefix.
+pub fn is_bare(name: &str) -> bool {
+    BARE.contains(&name)
+}
+
 /// The global values, and the index of each global name.
 pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>], HashMap<Symbol, u32>) {
     let mut members: Vec<(&str, Value<'h>)> = all()

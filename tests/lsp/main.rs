@@ -1,0 +1,5 @@
+//! The language server as editors use it: transcripts through the program itself.
+
+mod client;
+mod requests;
+mod session;
