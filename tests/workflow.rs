@@ -48,7 +48,7 @@ fn every_example_has_a_plan_and_no_finding() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 13);
+    assert_eq!(seen, 17);
 }
 
 #[test]

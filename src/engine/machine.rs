@@ -630,3 +630,7 @@ impl Graph {
 #[cfg(test)]
 #[path = "machine_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "groups_tests.rs"]
+mod groups_tests;

@@ -156,7 +156,7 @@ pub static WORKFLOW: Table = Table {
             "Values that a caller by `uses` sees.",
         ),
         key("concurrency", Type::Record(&CONCURRENCY), "null", "One run per group on this host."),
-        key("on", Type::Any, "null", "Triggers, kept for converters and schedulers."),
+        key("on", Type::Data, "null", "Triggers, kept for converters and schedulers."),
         key(
             "notify",
             Type::List(&Type::Record(&NOTIFY), "webhooks"),
@@ -318,6 +318,27 @@ pub static INPUT: Table = Table {
         key("description", Type::Text, "null", "What it is for."),
         key("required", Type::Bool, "false", "Whether it must be given."),
         key("options", Type::List(&Type::Name, "choices"), "[ ]", "What a choice may be."),
+    ],
+};
+
+/// A matrix: its options; every other name is an axis.
+pub static MATRIX: Table = Table {
+    what: "matrix",
+    keys: &[
+        key(
+            "include",
+            Type::List(&Type::Data, "combinations"),
+            "[ ]",
+            "Adds to combinations, or adds combinations.",
+        ),
+        key(
+            "exclude",
+            Type::List(&Type::Data, "combinations"),
+            "[ ]",
+            "Leaves out the combinations that agree with one.",
+        ),
+        key("failFast", Type::Bool, "true", "The first failure of a copy cancels the others."),
+        key("maxParallel", Type::Int(1), "no limit", "Most copies that run at a time."),
     ],
 };
 

@@ -64,7 +64,7 @@ fn with_article(what: &str) -> String {
 }
 
 /// What a type is called, with an article.
-pub(crate) fn describe(ty: &Type) -> String {
+pub fn describe(ty: &Type) -> String {
     match ty {
         Type::Any | Type::Data => "a value".into(),
         Type::Text => "a string".into(),

@@ -8,6 +8,7 @@ mod calls;
 mod harness;
 mod inputs;
 mod kept;
+mod language;
 mod limits;
 mod matrix;
 mod providers;
