@@ -7,6 +7,9 @@ use std::collections::{BinaryHeap, HashMap};
 use super::machine::JobId;
 use crate::workflow::plan::Plan;
 
+/// A job in a queue: longest remaining path first, then in the order of arrival.
+pub(super) type Place = (u32, Reverse<u64>, JobId);
+
 /// All groups of a plan.
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -41,7 +44,7 @@ pub(super) struct Limit {
     most: usize,
     running: usize,
     /// Jobs that were ready when it was full.
-    pub(super) waiting: BinaryHeap<(u32, Reverse<u64>, JobId)>,
+    pub(super) waiting: BinaryHeap<Place>,
 }
 
 impl Groups {
@@ -117,21 +120,29 @@ impl Groups {
         }
     }
 
-    /// The job has ended: gives up its place to one of those that wait for it, in each group.
-    pub(super) fn give_back(
-        &mut self,
-        job: JobId,
-        is_ready: impl Fn(JobId) -> bool,
-    ) -> Vec<(u32, Reverse<u64>, JobId)> {
-        let mut next = Vec::new();
-        if !std::mem::take(&mut self.counted[job]) {
-            return next;
+    /// The job has ended: gives up its place. The groups that may have room now.
+    pub(super) fn give_back(&mut self, job: JobId) -> Vec<usize> {
+        let counted = std::mem::take(&mut self.counted[job]);
+        for &limit in self.of[job].iter().filter(|_| counted) {
+            self.limits[limit].running -= 1;
         }
-        for &limit in &self.of[job] {
-            let limit = &mut self.limits[limit];
-            limit.running -= 1;
-            next.extend(std::iter::from_fn(|| limit.waiting.pop()).find(|place| is_ready(place.2)));
+        self.of[job].clone()
+    }
+
+    /// Takes jobs that wait for a group, as many as it has room for. One that has to wait for another
+    /// group now takes no room.
+    pub(super) fn wake(&mut self, limit: usize, is_ready: impl Fn(JobId) -> bool) -> Vec<Place> {
+        let mut woken = Vec::new();
+        while self.limits[limit].running + woken.len() < self.limits[limit].most {
+            let Some(place) = self.limits[limit].waiting.pop() else { break };
+            if !is_ready(place.2) {
+                continue;
+            }
+            match self.full(place.2) {
+                Some(other) => self.limits[other].waiting.push(place),
+                None => woken.push(place),
+            }
         }
-        next
+        woken
     }
 }

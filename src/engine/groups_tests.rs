@@ -152,7 +152,7 @@ impl Simulation<'_> {
 #[test]
 fn random_plans_of_matrices_and_calls_keep_their_rules() {
     let (mut calls, mut matrices, mut cancelled) = (0, 0, 0);
-    for seed in 1..=6000u64 {
+    for seed in 1..=3000u64 {
         let random = &mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut list = Vec::new();
         jobs(random, None, 2, &mut list);
@@ -197,5 +197,5 @@ fn random_plans_of_matrices_and_calls_keep_their_rules() {
         assert!(s.finished, "seed {seed}: the run must come to its end");
         assert!((0..count).all(|id| s.machine.result(id).is_some()), "seed {seed}: a job did not end");
     }
-    assert!(calls > 1000 && matrices > 1000 && cancelled > 200, "{calls} {matrices} {cancelled}");
+    assert!(calls > 500 && matrices > 500 && cancelled > 100, "{calls} {matrices} {cancelled}");
 }

@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use super::condition::{Status, Verdict, decide, status_text};
 use super::event::{CancelCause, Decider, JobResult, Name, RunResult, SkipReason};
-use super::groups::Groups;
+use super::groups::{Groups, Place};
 use crate::workflow::plan::Plan;
 
 /// A job, by its place in the plan.
@@ -483,9 +483,12 @@ impl<'p> Machine<'p> {
             }
             self.close_unopened(job, &mut ended, out);
             self.ended_in_call(job, &mut ended, out);
-            let state = &self.state;
-            for place in self.groups.give_back(job, |id| state[id] == State::Ready) {
-                self.admit(place, &mut ended, out);
+            // Also one that ended while it waited: it may have been woken in another's place.
+            for limit in self.groups.give_back(job) {
+                let state = &self.state;
+                for place in self.groups.wake(limit, |id| state[id] == State::Ready) {
+                    self.admit(place, &mut ended, out);
+                }
             }
             if ended.is_empty() {
                 // Filling may open a call whose jobs all end at once.
@@ -517,9 +520,6 @@ impl<'p> Machine<'p> {
         }
     }
 }
-
-/// A job in a queue: longest remaining path first, then in the order of arrival.
-type Place = (u32, Reverse<u64>, JobId);
 
 /// The edges, from each job to its dependents, in one array.
 #[derive(Debug)]
