@@ -2,7 +2,8 @@
 //!
 //! A corpus file is one family. An entry is the lines of an expression, each after `> `, and one line with
 //! the result of `nix-instantiate --eval --strict`: `= ` and what it prints, or `! ` and the last `error:`
-//! line. Lines starting with `#` are comments. Files are bytes, not text: some entries test invalid UTF-8.
+//! line. Lines starting with `#` are comments; one that starts with `#! features ` names experimental
+//! features that the whole file is evaluated with. Files are bytes, not text: some entries test invalid UTF-8.
 //!
 //! `tests/lang/notyetpassing` names the entries known to differ (`@ family` before the expression); an entry
 //! listed there that agrees fails the test too, so the list only shrinks.
@@ -62,6 +63,12 @@ fn parse(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// The experimental features that a corpus file asks for.
+fn features(bytes: &[u8]) -> Vec<String> {
+    let line = bytes.split(|&b| b == b'\n').find_map(|l| l.strip_prefix(b"#! features "));
+    String::from_utf8_lossy(line.unwrap_or_default()).split_whitespace().map(str::to_owned).collect()
+}
+
 fn push_expr(out: &mut Vec<u8>, expr: &[u8]) {
     for line in expr.split(|&b| b == b'\n') {
         out.extend_from_slice(b"> ");
@@ -98,12 +105,12 @@ fn parse_not_yet_passing(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Evaluates `expr` through the library, as `evaluate` does through a program.
-fn evaluate_here(expr: &[u8]) -> Vec<u8> {
+fn evaluate_here(expr: &[u8], features: &[String]) -> Vec<u8> {
     let settings = Settings {
         system: "x86_64-linux".into(),
         store_dir: "/nix/store".into(),
         search_path: Vec::new(),
-        features: Vec::new(),
+        features: features.to_vec(),
         pure_eval: false,
         trace_verbose: false,
         abort_on_warn: false,
@@ -115,13 +122,14 @@ fn evaluate_here(expr: &[u8]) -> Vec<u8> {
     let heap = Heap::new();
     let mut evaluation = Evaluation::new(&heap, settings, Rc::new(System)).expect("memory for an evaluation");
     evaluation.messages = Box::new(|_| {});
-    let printed = evaluation.eval_text(SourceName::String, expr, Path::new("/")).and_then(|value| {
-        let slot = evaluation.slot(value);
-        evaluation.force_deep(slot, SpanId::NONE)?;
-        let mut out = b"= ".to_vec();
-        evaluation.print(slot, &mut out)?;
-        Ok(out)
-    });
+    let printed =
+        evaluation.eval_text(SourceName::String, &as_argument(expr), Path::new("/")).and_then(|value| {
+            let slot = evaluation.slot(value);
+            evaluation.force_deep(slot, SpanId::NONE)?;
+            let mut out = b"= ".to_vec();
+            evaluation.print(slot, &mut out)?;
+            Ok(out)
+        });
     printed.unwrap_or_else(|error: Box<EvalError>| {
         let message = error.message.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii();
         if message.is_empty() {
@@ -136,8 +144,7 @@ fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
     let output = Command::new(program)
         .args(args)
         .args(["--eval", "--strict", "-E"])
-        // A space keeps an expression such as `-1` from being taken for an option.
-        .arg(OsStr::from_bytes(&[if expr.starts_with(b"-") { b" " } else { &b""[..] }, expr].concat()))
+        .arg(OsStr::from_bytes(&as_argument(expr)))
         .current_dir("/")
         .env("HOME", "/homeless")
         .env("NIX_PATH", "")
@@ -163,6 +170,11 @@ fn evaluate(program: &Path, args: &[&str], expr: &[u8]) -> Vec<u8> {
         }
     }
     result
+}
+
+/// A space keeps an expression such as `-1` from being taken for an option.
+fn as_argument(expr: &[u8]) -> Vec<u8> {
+    [if expr.starts_with(b"-") { b" " } else { &b""[..] }, expr].concat()
 }
 
 fn last_error_line(stderr: &[u8]) -> Option<Vec<u8>> {
@@ -211,6 +223,13 @@ fn evaluate_all(entries: &[Entry], evaluate: impl Fn(&[u8]) -> Vec<u8> + Sync) -
     results.into_inner().expect("no worker panics with the lock")
 }
 
+fn feature_args(features: &[String]) -> Vec<String> {
+    match features {
+        [] => Vec::new(),
+        some => vec!["--extra-experimental-features".into(), some.join(" ")],
+    }
+}
+
 fn families() -> BTreeMap<String, PathBuf> {
     let chosen = std::env::var("LANG_FAMILY").ok();
     let chosen: Option<Vec<&str>> = chosen.as_deref().map(|c| c.split(',').collect());
@@ -241,9 +260,12 @@ fn the_corpus_gives_what_nix_gives() {
     let (mut agree, mut total, mut unexpected) = (0, 0, 0);
     let mut differing = Vec::new();
     for (family, path) in families() {
-        let entries = parse(&fs::read(&path).expect("the corpus can be read"));
+        let bytes = fs::read(&path).expect("the corpus can be read");
+        let (entries, features) = (parse(&bytes), features(&bytes));
+        let args = feature_args(&features);
+        let args: Vec<&str> = ["eval"].into_iter().chain(args.iter().map(String::as_str)).collect();
         let results = evaluate_all(&entries, |expr| {
-            if by_binary { evaluate(binary, &["eval"], expr) } else { evaluate_here(expr) }
+            if by_binary { evaluate(binary, &args, expr) } else { evaluate_here(expr, &features) }
         });
         let mut agree_here = 0;
         for (entry, ours) in entries.iter().zip(&results) {
@@ -286,7 +308,9 @@ fn record(reference: &Path) {
     for (_, path) in families() {
         let bytes = fs::read(&path).expect("the corpus can be read");
         let entries = parse(&bytes);
-        let mut results = evaluate_all(&entries, |expr| evaluate(reference, &[], expr)).into_iter();
+        let args = feature_args(&features(&bytes));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut results = evaluate_all(&entries, |expr| evaluate(reference, &args, expr)).into_iter();
         let mut out = Vec::with_capacity(bytes.len());
         for line in bytes.split_inclusive(|&b| b == b'\n') {
             if line.starts_with(b"= ") || line.starts_with(b"! ") {

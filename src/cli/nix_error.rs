@@ -67,7 +67,59 @@ fn with_prefix(prefix: &str, text: &str) -> String {
             }
         }
     }
+    for_terminal(&out)
+}
+
+/// Text as Nix writes it to a terminal: tabs as spaces up to the next eighth column (counted, as Nix
+/// counts, without regard to lines), no carriage returns, bells or escape sequences.
+fn for_terminal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut column = 0;
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\t' => {
+                let spaces = 8 - column % 8;
+                out.extend(std::iter::repeat_n(' ', spaces));
+                column += spaces;
+            }
+            '\r' | '\u{7}' => {}
+            '\u{1b}' => skip_escape(&mut rest),
+            c => {
+                column += usize::from(!c.is_control());
+                out.push(c);
+            }
+        }
+    }
     out
+}
+
+/// Skips what follows an escape character (ECMA-48, sections 5.3 and 5.4).
+fn skip_escape(rest: &mut std::str::Chars<'_>) {
+    let mut ahead = rest.clone();
+    match ahead.next() {
+        Some('[') => {
+            while let Some(c) = ahead.next() {
+                if !('\u{20}'..='\u{3f}').contains(&c) {
+                    break;
+                }
+            }
+        }
+        Some(']') => {
+            while let Some(c) = ahead.next() {
+                if c == '\u{7}' {
+                    break;
+                }
+                if c == '\u{1b}' {
+                    ahead.next();
+                    break;
+                }
+            }
+        }
+        Some('\u{40}'..='\u{5f}') => {}
+        _ => return,
+    }
+    *rest = ahead;
 }
 
 fn line(out: &mut String, text: &str) {
@@ -182,6 +234,13 @@ mod tests {
             1| throw \"x\"\n             | ^\n            2| + 1\n\n       error: x\n       y";
         assert_eq!(plain(&error, false), expected);
         assert!(plain(&error, true).contains("while calling 'f'"));
+    }
+
+    #[test]
+    fn text_cannot_steer_the_terminal() {
+        let error =
+            EvalError::new(ErrorKind::Throw, "a\tb\r\u{7}\u{1b}[31;1mc\u{1b}]8;;x\u{1b}\\d", SpanId::NONE);
+        assert_eq!(plain(&error, false), "error: a        bcd");
     }
 
     #[test]

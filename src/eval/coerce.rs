@@ -313,8 +313,12 @@ pub fn show_place(span: SpanId) -> String {
 
 /// An attribute name as it is written: quoted where it is not an identifier.
 pub fn attr_text(name: Symbol) -> String {
-    let text = name.text();
-    if is_identifier(name.name()) { text.into_owned() } else { format!("\"{text}\"") }
+    if is_identifier(name.name()) {
+        return name.text().into_owned();
+    }
+    let mut out = Vec::new();
+    super::print::quote(name.name(), &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Whether a name can be written without quotes.

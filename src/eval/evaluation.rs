@@ -66,7 +66,8 @@ pub struct Settings {
 impl Settings {
     /// Whether an experimental feature is on.
     pub fn feature(&self, name: &str) -> bool {
-        self.features.iter().any(|f| f == name)
+        let on = |name: &str| self.features.iter().any(|f| f == name);
+        on(name) || (name == "fetch-tree" && on("flakes"))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Evaluation;
 use super::error::{ErrorKind, EvalError};
 use super::heap::Frame;
 use super::step::share_element;
-use super::value::{Attrs, Lazy, List, Res, Slot, Value};
+use super::value::{Attr, Attrs, Lazy, List, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::ir::text::Str;
 
@@ -268,19 +268,47 @@ impl<'h> Evaluation<'h> {
                     }
                 }
                 Value::Attrs(a) if seen.insert(std::ptr::from_ref(a).cast()) => {
-                    for attr in a.sorted() {
-                        ev.deep(attr.slot, span, seen).map_err(|e| {
-                            e.context(
-                                format!("while evaluating the attribute '{}'", attr.name.text()),
-                                attr.span,
-                            )
-                        })?;
+                    let all = a.sorted();
+                    for (i, attr) in all.iter().enumerate() {
+                        if let Err(e) = ev.deep_attr(attr, span, seen) {
+                            return Err(ev.first_written(attr, &all[i + 1..], e, span, seen));
+                        }
                     }
                 }
                 _ => {}
             }
             Ok(v)
         })
+    }
+
+    fn deep_attr(
+        &mut self,
+        attr: &Attr<'h>,
+        span: SpanId,
+        seen: &mut std::collections::HashSet<*const ()>,
+    ) -> Res<Value<'h>> {
+        self.deep(attr.slot, span, seen).map_err(|e| {
+            e.context(format!("while evaluating the attribute '{}'", attr.name.text()), attr.span)
+        })
+    }
+
+    /// Of the errors of a set's attributes, that of the one written first. C++ Nix goes through
+    /// attributes in the order in which their names were first read, which mostly is that order.
+    #[cold]
+    fn first_written(
+        &mut self,
+        failed: &Attr<'h>,
+        rest: &[Attr<'h>],
+        e: Box<EvalError>,
+        span: SpanId,
+        seen: &mut std::collections::HashSet<*const ()>,
+    ) -> Box<EvalError> {
+        let place = |a: &Attr<'h>| a.span.resolve().map(|p| (std::sync::Arc::as_ptr(&p.source), p.start));
+        let Some(here) = place(failed).filter(|_| !e.kind.transient()) else { return e };
+        let before = |a: &&Attr<'h>| place(a).is_some_and(|p| p.0 == here.0 && p.1 < here.1);
+        let mut earlier: Vec<&Attr<'h>> = rest.iter().filter(before).collect();
+        earlier.sort_by_key(|a| place(a).map(|p| p.1));
+        earlier.into_iter().find_map(|a| self.deep_attr(a, span, seen).err()).unwrap_or(e)
     }
 
     /// Runs `f` one level of nesting deeper.

@@ -15,6 +15,10 @@ use crate::ir::lower::{self, LowerOptions};
 use crate::ir::module::Module;
 use crate::syntax;
 
+/// The directory in which `<nix/…>` finds what is part of Nix itself, and the only file there.
+const CORE: &str = "/__corepkgs__";
+const FETCHURL: &str = "/__corepkgs__/fetchurl.nix";
+
 /// Symbolic links followed before a path is taken for a circle.
 const MAX_LINKS: u32 = 64;
 
@@ -96,6 +100,10 @@ impl<'h> Evaluation<'h> {
 
     /// The text of a file, and its directory.
     pub fn read_source(&self, file: &Path, span: SpanId) -> Res<(Arc<Source>, PathBuf)> {
+        if file == Path::new(FETCHURL) {
+            let text = include_bytes!("builtins/fetchurl.nix").to_vec();
+            return Ok((Source::new(SourceName::Embedded("<nix/fetchurl.nix>"), text), PathBuf::from(CORE)));
+        }
         let text = self.io.read_file(file).map_err(|e| io_error("opening file", file, &e, span))?;
         let source = Source::new(SourceName::Path(file.to_owned()), text);
         Ok((source, file.parent().unwrap_or(Path::new("/")).to_owned()))
@@ -103,6 +111,9 @@ impl<'h> Evaluation<'h> {
 
     /// The file that importing a path reads: links resolved, `default.nix` added to directories.
     pub fn resolve_import(&mut self, path: &Path, span: SpanId) -> Res<PathBuf> {
+        if path == Path::new(FETCHURL) {
+            return Ok(path.to_owned());
+        }
         if let Some(p) = self.resolved.get(path) {
             return Ok(p.clone());
         }
@@ -192,9 +203,7 @@ impl<'h> Evaluation<'h> {
             }
         }
         if let Some(rest) = wanted.strip_prefix(b"nix/") {
-            let mut p = b"/__corepkgs__/".to_vec();
-            p.extend_from_slice(rest);
-            return Ok(self.heap.path(&p));
+            return Ok(self.heap.path(&[CORE.as_bytes(), b"/", rest].concat()));
         }
         let text = format!(
             "file '{}' was not found in the Nix search path (add it using $NIX_PATH or -I)",

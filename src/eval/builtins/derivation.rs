@@ -169,11 +169,16 @@ fn attribute<'h>(ev: &mut Evaluation<'h>, d: &mut Draft<'h>, attr: Attr<'h>, spa
 
 /// Fails unless an experimental feature is on.
 pub fn need(ev: &Evaluation<'_>, feature: &str, span: SpanId) -> Res<()> {
+    need_for(ev, feature, "", span)
+}
+
+/// [`need`] with a reason for the message.
+fn need_for(ev: &Evaluation<'_>, feature: &str, reason: &str, span: SpanId) -> Res<()> {
     if ev.settings.feature(feature) {
         return Ok(());
     }
     let text = format!(
-        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
+        "experimental Nix feature '{feature}' is disabled{reason}; add '--extra-experimental-features {feature}' to enable it"
     );
     Err(EvalError::other(text, span))
 }
@@ -276,7 +281,11 @@ fn set_method(ev: &Evaluation<'_>, d: &mut Draft<'_>, mode: &[u8], span: SpanId)
         return Err(EvalError::other(text, span));
     };
     match method {
-        Method::Text => need(ev, "dynamic-derivations", span)?,
+        Method::Text => {
+            let name = lossy(&d.drv.name);
+            let reason = format!(" (text-hashed derivation '{name}', outputHashMode = \"text\")");
+            need_for(ev, "dynamic-derivations", &reason, span)?;
+        }
         Method::Git => need(ev, "git-hashing", span)?,
         Method::Flat | Method::Nar => {}
     }

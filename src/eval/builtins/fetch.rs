@@ -12,8 +12,9 @@ use crate::drv::content_address::{ContentAddress, Method};
 use crate::drv::hash::{Algo, Hash};
 use crate::drv::store_path::{References, StorePath, check_name};
 use crate::eval::Evaluation;
+use crate::eval::coerce::Coerce;
 use crate::eval::error::{ErrorKind, EvalError};
-use crate::eval::value::{Res, Slot, Value};
+use crate::eval::value::{Attrs, Res, Slot, Value};
 
 /// The builtins of this family.
 pub const TABLE: &[Builtin] = &[
@@ -110,8 +111,9 @@ fn pinned(
     span: SpanId,
 ) -> Res<Option<StorePath>> {
     check_name(&wanted.name).map_err(|e| {
+        let space = if wanted.advice.starts_with("Please pass") { "  " } else { " " };
         let text = format!(
-            "invalid store path name when fetching URL '{}': {e}. {} '{who}', so that it can create a valid store path.",
+            "invalid store path name when fetching URL '{}': {e}. {} '{who}',{space}so that it can create a valid store path.",
             lossy(&wanted.url),
             wanted.advice
         );
@@ -189,52 +191,125 @@ fn fetch_tarball<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
     }
 }
 
-/// A source given as text or as a set, in the form of a reference to it.
-fn source_ref<'h>(
-    ev: &mut Evaluation<'h>,
-    slot: &Slot<'h>,
-    kind: Option<&str>,
-    span: SpanId,
-) -> Res<FlakeRef> {
+/// Attributes of a Git source.
+const GIT_ATTRS: [&str; 19] = [
+    "type",
+    "url",
+    "ref",
+    "rev",
+    "shallow",
+    "submodules",
+    "lfs",
+    "exportIgnore",
+    "lastModified",
+    "revCount",
+    "narHash",
+    "allRefs",
+    "name",
+    "dirtyRev",
+    "dirtyShortRev",
+    "verifyCommit",
+    "keytype",
+    "publicKey",
+    "publicKeys",
+];
+
+/// The source that `fetchTree` or `fetchGit` is asked for.
+fn source_ref<'h>(ev: &mut Evaluation<'h>, slot: &Slot<'h>, who: &str, span: SpanId) -> Res<FlakeRef> {
+    let kind = (who == "fetchGit").then_some("git");
     let v = ev.force(slot)?;
     let Value::Attrs(attrs) = v else {
-        let bytes = match v {
-            Value::Path(p) => p.bytes,
-            _ => ev.force_str_no_context(slot, span)?.bytes,
-        };
-        let mut found = flake_ref::parse(&lossy(bytes)).map_err(|e| wrap(e, span))?;
+        let text = ev
+            .coerce_to_str(v, Coerce::Strict, false, span)
+            .map_err(|e| e.context(format!("while evaluating the first argument passed to '{who}'"), span))?;
+        let text = lossy(text.bytes);
         if let Some(kind) = kind {
+            let mut found = FlakeRef::default();
             found.set("type", Field::Text(kind.into()));
+            found.set("url", Field::Text(text.into_owned()));
+            return Ok(found);
         }
-        return Ok(found);
+        if !ev.settings.feature("flakes") {
+            let text =
+                format!("passing a string argument to '{who}' requires the 'flakes' experimental feature");
+            return Err(EvalError::other(text, span));
+        }
+        return flake_ref::parse(&text).map_err(|e| wrap(e, span));
     };
     let mut found = FlakeRef::default();
-    if let Some(kind) = kind {
-        found.set("type", Field::Text(kind.into()));
+    match (kind, attrs.find(ev.words.type_)) {
+        (Some(_), Some(_)) => return Err(EvalError::other("unexpected argument 'type'", span)),
+        (Some(kind), None) => found.set("type", Field::Text(kind.into())),
+        (None, Some(a)) => {
+            let kind = ev.force_str_no_context(a.slot, a.span).map_err(|e| {
+                e.context(format!("while evaluating the `type` argument passed to '{who}'"), a.span)
+            })?;
+            found.set("type", Field::Text(lossy(kind.bytes).into_owned()));
+        }
+        (None, None) => {
+            let text = format!("argument 'type' is missing in call to '{who}'");
+            return Err(EvalError::other(text, span));
+        }
     }
-    for a in attrs.sorted() {
+    for a in attrs.sorted().into_iter().filter(|a| a.name.name() != b"type") {
+        let name = a.name.text();
         let field = match ev.force(a.slot)? {
-            Value::Str(s) => {
-                ev.no_context(s, a.span)?;
-                Field::Text(lossy(s.bytes).into_owned())
-            }
+            Value::Str(s) => Field::Text(lossy(s.bytes).into_owned()),
             Value::Path(p) => Field::Text(lossy(p.bytes).into_owned()),
             Value::Bool(b) => Field::Bool(b),
             Value::Int(_, n) if n >= 0 => Field::Int(n),
             Value::Int(_, n) => {
-                let text = format!("negative value given for flake input attribute '{}': {n}", a.name.text());
-                return Err(EvalError::other(text, a.span));
+                let text = format!("negative value given for '{who}' argument '{name}': {n}");
+                return Err(EvalError::other(text, span));
             }
             v => {
                 let text = format!(
-                    "flake input attribute '{}' is {} while a string, Boolean, or integer is expected",
-                    a.name.text(),
+                    "argument '{name}' to '{who}' is {} while a string, Boolean or integer is expected",
                     lossy(&ev.describe(v))
                 );
-                return Err(EvalError::type_error(text, a.span));
+                return Err(EvalError::type_error(text, span));
             }
         };
-        found.set(&a.name.text(), field);
+        found.set(&name, field);
+    }
+    if kind.is_none() && attrs.get(ev.words.name).is_some() {
+        let text = format!("argument 'name' isn’t supported in call to '{who}'");
+        return Err(EvalError::other(text, span));
+    }
+    if found.text("type") == Some("git") {
+        if let Some((name, _)) = found.fields().find(|(name, _)| !GIT_ATTRS.contains(&name.as_str())) {
+            let text = format!("input attribute '{name}' not supported by scheme 'git'");
+            return Err(EvalError::other(text, span));
+        }
+        if found.text("url").is_none() {
+            return Err(EvalError::other("input attribute 'url' is missing", span));
+        }
+    }
+    Ok(found)
+}
+
+/// The reference that a set of attributes means to `flakeRefToString`.
+fn flake_attrs<'h>(ev: &mut Evaluation<'h>, attrs: &'h Attrs<'h>, span: SpanId) -> Res<FlakeRef> {
+    let mut found = FlakeRef::default();
+    for a in attrs.sorted() {
+        let name = a.name.text();
+        let field = match ev.force(a.slot)? {
+            Value::Str(s) => Field::Text(lossy(s.bytes).into_owned()),
+            Value::Bool(b) => Field::Bool(b),
+            Value::Int(_, n) if n >= 0 => Field::Int(n),
+            Value::Int(_, n) => {
+                let text = format!("negative value given for flake ref attr {name}: {n}");
+                return Err(EvalError::other(text, span));
+            }
+            v => {
+                let text = format!(
+                    "flake reference attribute sets may only contain integers, Booleans, and strings, but attribute '{name}' is {}",
+                    lossy(&ev.describe(v))
+                );
+                return Err(EvalError::type_error(text, span));
+            }
+        };
+        found.set(&name, field);
     }
     Ok(found)
 }
@@ -272,38 +347,41 @@ fn local_tree<'h>(ev: &mut Evaluation<'h>, source: &FlakeRef, span: SpanId) -> R
 }
 
 fn fetch_tree<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let source = source_ref(ev, &args[0], None, span)?;
-    if source.text("type").is_none() {
-        return Err(EvalError::other("attribute 'type' is missing in call to 'fetchTree'", span));
+    let source = source_ref(ev, &args[0], "fetchTree", span)?;
+    if let (Some("tarball"), Some(url)) = (source.text("type"), source.text("url"))
+        && let Some(path) = url.strip_prefix("file:")
+        && !path.starts_with('/')
+    {
+        let text = format!(
+            "tarball '{url}' must use an absolute path. The 'file' scheme does not support relative paths."
+        );
+        return Err(EvalError::other(text, span));
     }
     local_tree(ev, &source, span)
 }
 
 fn fetch_git<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    refuse_repository(ev, &args[0], "Git", span)
+    let source = source_ref(ev, &args[0], "fetchGit", span)?;
+    let url = source.text("url").unwrap_or_default();
+    refuse_repository(url.as_bytes(), "Git", span)
 }
 
 fn fetch_mercurial<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    refuse_repository(ev, &args[0], "Mercurial", span)
-}
-
-fn refuse_repository<'h>(
-    ev: &mut Evaluation<'h>,
-    slot: &Slot<'h>,
-    system: &str,
-    span: SpanId,
-) -> Res<Value<'h>> {
-    let url = match ev.force(slot)? {
+    let url = match ev.force(&args[0])? {
         Value::Attrs(attrs) => match attrs.get(Symbol::intern("url")) {
             Some(url) => url,
             None => return Err(EvalError::other("'url' argument required", span)),
         },
-        _ => slot,
+        _ => &args[0],
     };
     let url = match ev.force(url)? {
         Value::Path(p) => p.bytes,
         _ => ev.force_str_no_context(url, span)?.bytes,
     };
+    refuse_repository(url, "Mercurial", span)
+}
+
+fn refuse_repository<'h>(url: &[u8], system: &str, span: SpanId) -> Res<Value<'h>> {
     if url.starts_with(b"/") || file_url(url).is_some() {
         let text =
             format!("cannot fetch '{}': this evaluator does not read {system} repositories", lossy(url));
@@ -394,9 +472,10 @@ fn parse_flake_ref<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId)
 }
 
 fn flake_ref_to_string<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    ev.force_attrs(&args[0], span)
+    let attrs = ev
+        .force_attrs(&args[0], span)
         .map_err(|e| e.context("while evaluating the argument passed to builtins.flakeRefToString", span))?;
-    let source = source_ref(ev, &args[0], None, span)?;
+    let source = flake_attrs(ev, attrs, span)?;
     if source.text("type").is_none() {
         return Err(EvalError::other(
             "'type' attribute to specify input scheme is required but not provided",

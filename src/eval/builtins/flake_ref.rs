@@ -120,7 +120,9 @@ pub fn parse(text: &str) -> Result<FlakeRef, FlakeRefError> {
             found.set("path", Field::Text(body.to_owned()));
             "path"
         }
-        None if body.starts_with('.') => return Err(FlakeRefError::Relative(text.to_owned())),
+        None if body.is_empty() || body.starts_with('.') => {
+            return Err(FlakeRefError::Relative(text.to_owned()));
+        }
         None => indirect(&mut found, body).ok_or_else(|| FlakeRefError::NotAUrl(text.to_owned()))?,
         Some(("path", path)) => {
             found.set("path", Field::Text(decode(path)));

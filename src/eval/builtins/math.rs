@@ -40,6 +40,7 @@ fn mul<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Valu
 }
 
 fn div<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
+    ev.force(&args[0])?;
     let b = ev.force(&args[1])?;
     if matches!(b, Value::Int(_, 0)) || matches!(b, Value::Float(_, x) if x == 0.0) {
         return Err(EvalError::other("division by zero", span));

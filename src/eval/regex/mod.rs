@@ -2,9 +2,10 @@
 //!
 //! Nix uses `std::regex` of libstdc++ in the C locale: bytes, leftmost and longest overall, and of
 //! several ways to the longest match the one found first by depth-first search. The matcher walks
-//! a small program depth first and visits each pair of instruction and position once, so that its
+//! a small program depth first and gives up each pair of instruction and position once, so that its
 //! time is bounded by their number.
 
+mod names;
 mod parse;
 mod run;
 
@@ -124,6 +125,8 @@ mod tests {
         assert_eq!(groups("(.*)-([0-9]+)", "a-b-12"), some(&["a-b", "12"]));
         assert_eq!(groups("a{2,3}", "aaaa"), None);
         assert_eq!(groups("[[:alpha:]]+", "abc"), some(&[]));
+        assert_eq!(groups("(a*)*", "aa"), some(&[""]));
+        assert_eq!(groups("([[.hyphen.][=a=]]*)[[.space.]]", "-a "), some(&["-a"]));
     }
 
     #[test]
@@ -154,6 +157,8 @@ mod tests {
             "(?:a)",
             "[z-a]",
             "[[:foo:]]",
+            "[[.foo.]]",
+            "[[.-.]]",
             "\\",
         ] {
             assert!(Regex::new(bad.as_bytes()).is_err(), "{bad}");

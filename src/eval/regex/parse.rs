@@ -215,14 +215,12 @@ impl Parser<'_> {
         let name = &rest[..end];
         self.at += end + 2;
         if kind != b':' {
-            return match name {
-                [b] if kind == b'.' => Ok(Some(*b)),
-                [b] => {
-                    set.add(*b);
-                    Ok(None)
-                }
-                _ => Err(Invalid),
-            };
+            let named = super::names::byte(name).ok_or(Invalid)?;
+            if kind == b'.' {
+                return Ok(Some(named));
+            }
+            set.add(named);
+            return Ok(None);
         }
         let test: fn(&u8) -> bool = match name {
             b"alpha" => u8::is_ascii_alphabetic,

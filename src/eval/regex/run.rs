@@ -12,19 +12,27 @@ const UNSET: usize = usize::MAX;
 enum Task {
     Go(u32, usize),
     Restore(u32, usize),
+    /// All that follows from there has been tried.
+    Done(u32, usize),
 }
 
 /// The longest match that begins at `start` (or, for `whole`, the match that ends at the end), and
 /// its groups.
 pub(super) fn run(re: &Regex, text: &[u8], start: usize, whole: bool) -> Option<(usize, Groups)> {
     let mut slots = vec![UNSET; re.slots];
-    let mut seen: HashSet<(u32, usize), BuildHasherDefault<FxHasher>> = HashSet::default();
+    // A place that is still being tried may be met again, in an empty round of a loop, whose groups
+    // then count; a place that has been tried leads nowhere new.
+    let mut done: HashSet<(u32, usize), BuildHasherDefault<FxHasher>> = HashSet::default();
     let mut tasks = vec![Task::Go(0, start)];
     let mut best: Option<(usize, Vec<usize>)> = None;
     while let Some(task) = tasks.pop() {
         let (mut pc, mut at) = match task {
             Task::Restore(slot, old) => {
                 slots[slot as usize] = old;
+                continue;
+            }
+            Task::Done(pc, at) => {
+                done.insert((pc, at));
                 continue;
             }
             Task::Go(pc, at) => (pc, at),
@@ -35,9 +43,10 @@ pub(super) fn run(re: &Regex, text: &[u8], start: usize, whole: bool) -> Option<
                 Inst::Set(s) if text.get(at).is_some_and(|&b| s.has(b)) => (pc, at) = (pc + 1, at + 1),
                 Inst::Byte(_) | Inst::Set(_) => break,
                 Inst::Split(a, b) => {
-                    if !seen.insert((pc, at)) {
+                    if done.contains(&(pc, at)) {
                         break;
                     }
+                    tasks.push(Task::Done(pc, at));
                     tasks.push(Task::Go(*b, at));
                     pc = *a;
                 }
