@@ -7,7 +7,7 @@ use memchr::memchr2;
 use thiserror::Error;
 
 use super::content_address::{ContentAddress, Method};
-use super::derivation::{Derivation, Output};
+use super::derivation::{Derivation, DynamicInput, DynamicInputs, Output};
 use super::hash::Hash;
 use super::hash_text::{Base, HashError};
 use super::store_path::{StoreDir, StorePath, StorePathError};
@@ -18,7 +18,13 @@ pub(super) type InputHashes = BTreeMap<String, BTreeSet<Vec<u8>>>;
 /// The text of the `.drv` file.
 pub fn print(drv: &Derivation, dir: &StoreDir) -> Result<Vec<u8>, StorePathError> {
     let mut out = Printer::start(drv, dir, false)?;
-    out.list(&drv.input_drvs, |out, (path, outputs)| out.input(dir.print(path).as_bytes(), outputs));
+    let inputs: BTreeSet<&StorePath> = drv.input_drvs.keys().chain(drv.dynamic_inputs.keys()).collect();
+    let (no_outputs, none_dynamic) = (BTreeSet::new(), DynamicInputs::new());
+    out.list(inputs, |out, path| {
+        let outputs = drv.input_drvs.get(path).unwrap_or(&no_outputs);
+        let dynamic = drv.dynamic_inputs.get(path).unwrap_or(&none_dynamic);
+        out.input(dir.print(path).as_bytes(), outputs, dynamic);
+    });
     out.finish(drv, dir, false);
     Ok(out.text)
 }
@@ -32,7 +38,8 @@ pub(super) fn print_for_hash(
     masked: bool,
 ) -> Result<Vec<u8>, StorePathError> {
     let mut out = Printer::start(drv, dir, masked)?;
-    out.list(inputs, |out, (hash, outputs)| out.input(hash.as_bytes(), outputs));
+    let none_dynamic = DynamicInputs::new();
+    out.list(inputs, |out, (hash, outputs)| out.input(hash.as_bytes(), outputs, &none_dynamic));
     out.finish(drv, dir, masked);
     Ok(out.text)
 }
@@ -44,7 +51,8 @@ struct Printer {
 impl Printer {
     fn start(drv: &Derivation, dir: &StoreDir, masked: bool) -> Result<Printer, StorePathError> {
         let mut out = Printer { text: Vec::with_capacity(2048) };
-        out.text.extend_from_slice(b"Derive([");
+        let plain = drv.dynamic_inputs.is_empty();
+        out.text.extend_from_slice(if plain { b"Derive([" } else { b"DrvWithVersion(\"xp-dyn-drv\",[" });
         for (i, (name, output)) in drv.outputs.iter().enumerate() {
             let path = if masked { None } else { output.path(dir, &drv.name, name)? };
             let path = path.map_or_else(String::new, |p| dir.print(&p));
@@ -102,11 +110,19 @@ impl Printer {
         self.text.push(b')');
     }
 
-    fn input(&mut self, id: &[u8], outputs: &BTreeSet<Vec<u8>>) {
+    fn input(&mut self, id: &[u8], outputs: &BTreeSet<Vec<u8>>, dynamic: &DynamicInputs) {
         self.text.push(b'(');
         self.string(id);
         self.text.push(b',');
-        self.list(outputs, |out, name| out.string(name));
+        if dynamic.is_empty() {
+            self.list(outputs, |out, name| out.string(name));
+        } else {
+            self.text.push(b'(');
+            self.list(outputs, |out, name| out.string(name));
+            self.text.push(b',');
+            self.list(dynamic, |out, (output, input)| out.input(output, &input.outputs, &input.dynamic));
+            self.text.push(b')');
+        }
         self.text.push(b')');
     }
 
@@ -158,9 +174,14 @@ pub fn parse(text: &[u8], name: &[u8], dir: &StoreDir) -> Result<Derivation, Ate
     let mut parser = Parser { text, at: 0 };
     let mut drv = Derivation { name: name.to_vec(), ..Derivation::default() };
     if parser.eat(b"DrvWithVersion(") {
-        return Err(AtermError::Version(lossy(&parser.string()?)));
+        let version = parser.string()?;
+        if *version != *b"xp-dyn-drv" {
+            return Err(AtermError::Version(lossy(&version)));
+        }
+        parser.comma()?;
+    } else {
+        parser.expect(b"Derive(", "'Derive('")?;
     }
-    parser.expect(b"Derive(", "'Derive('")?;
     parser.list(|p| {
         let [output, path, algo, hash] = p.tuple()?;
         let parsed = parse_output(&output, &path, &algo, &hash, dir)?;
@@ -171,13 +192,16 @@ pub fn parse(text: &[u8], name: &[u8], dir: &StoreDir) -> Result<Derivation, Ate
         p.expect(b"(", "'('")?;
         let path = p.string()?;
         p.comma()?;
-        let mut outputs = BTreeSet::new();
-        p.list(|p| {
-            let output = p.string()?;
-            unique(outputs.insert(output.to_vec()), &output)
-        })?;
+        let DynamicInput { outputs, dynamic } = p.input()?;
         p.expect(b")", "')'")?;
-        unique(drv.input_drvs.insert(dir.parse(&path)?, outputs).is_none(), &path)
+        let parsed = dir.parse(&path)?;
+        if !dynamic.is_empty() {
+            drv.dynamic_inputs.insert(parsed.clone(), dynamic);
+            if outputs.is_empty() {
+                return Ok(());
+            }
+        }
+        unique(drv.input_drvs.insert(parsed, outputs).is_none(), &path)
     })?;
     parser.comma()?;
     parser.list(|p| {
@@ -253,6 +277,29 @@ impl<'a> Parser<'a> {
 
     fn expect(&mut self, token: &[u8], name: &'static str) -> Result<(), AtermError> {
         if self.eat(token) { Ok(()) } else { Err(self.error(name)) }
+    }
+
+    /// What is used of a derivation: outputs, or a pair of those and outputs that are derivations.
+    fn input(&mut self) -> Result<DynamicInput, AtermError> {
+        let nested = self.eat(b"(");
+        let mut found = DynamicInput::default();
+        self.list(|p| {
+            let output = p.string()?;
+            unique(found.outputs.insert(output.to_vec()), &output)
+        })?;
+        if nested {
+            self.comma()?;
+            self.list(|p| {
+                p.expect(b"(", "'('")?;
+                let output = p.string()?;
+                p.comma()?;
+                let inside = p.input()?;
+                p.expect(b")", "')'")?;
+                unique(found.dynamic.insert(output.to_vec(), inside).is_none(), &output)
+            })?;
+            self.expect(b")", "')'")?;
+        }
+        Ok(found)
     }
 
     fn comma(&mut self) -> Result<(), AtermError> {

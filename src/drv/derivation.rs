@@ -64,6 +64,8 @@ pub struct Derivation {
     pub input_srcs: BTreeSet<StorePath>,
     /// Inputs that are built, with the outputs used.
     pub input_drvs: BTreeMap<StorePath, BTreeSet<Vec<u8>>>,
+    /// Inputs that are built from derivations which inputs build, by the derivation known beforehand.
+    pub dynamic_inputs: BTreeMap<StorePath, DynamicInputs>,
     /// The system type the builder runs on.
     pub platform: Vec<u8>,
     /// The program.
@@ -72,6 +74,18 @@ pub struct Derivation {
     pub args: Vec<Vec<u8>>,
     /// Its environment; structured attributes are the variable [`STRUCTURED_ATTRS`].
     pub env: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// Outputs that are derivations, with what is used of those.
+pub type DynamicInputs = BTreeMap<Vec<u8>, DynamicInput>;
+
+/// What is used of a derivation that is built.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DynamicInput {
+    /// Its outputs.
+    pub outputs: BTreeSet<Vec<u8>>,
+    /// Its outputs that are derivations in turn.
+    pub dynamic: DynamicInputs,
 }
 
 /// Why a derivation is refused.
@@ -167,7 +181,24 @@ impl Derivation {
 
     /// Every store path the `.drv` file refers to.
     pub fn references(&self) -> BTreeSet<StorePath> {
-        self.input_srcs.iter().chain(self.input_drvs.keys()).cloned().collect()
+        let built = self.input_drvs.keys().chain(self.dynamic_inputs.keys());
+        self.input_srcs.iter().chain(built).cloned().collect()
+    }
+
+    /// Adds an input that the last of some outputs stands for, each of the derivation that the one
+    /// before is.
+    pub fn add_input<'a>(&mut self, path: StorePath, outputs: impl IntoIterator<Item = &'a [u8]>) {
+        let mut outputs: Vec<_> = outputs.into_iter().map(<[u8]>::to_vec).collect();
+        let Some(last) = outputs.pop() else { return };
+        let Some((first, rest)) = outputs.split_first() else {
+            self.input_drvs.entry(path).or_default().insert(last);
+            return;
+        };
+        let mut input = self.dynamic_inputs.entry(path).or_default().entry(first.clone()).or_default();
+        for output in rest {
+            input = input.dynamic.entry(output.clone()).or_default();
+        }
+        input.outputs.insert(last);
     }
 
     /// The text of the `.drv` file and the path it has in the store.

@@ -123,6 +123,8 @@ impl ModuloCache {
             }
             inputs.entry(modulo.hash.bare(Base::Base16)).or_default().extend(used.iter().cloned());
         }
+        // What a derivation will be that is not built yet, nobody knows; the hash then is not used.
+        deferred |= !drv.dynamic_inputs.is_empty();
         let text = aterm::print_for_hash(drv, dir, &inputs, masked).map_err(DerivationError::from)?;
         Ok(Modulo { hash: Hash::sha256(&text), deferred, outputs })
     }

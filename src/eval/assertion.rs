@@ -47,7 +47,7 @@ impl<'h> Evaluation<'h> {
 
     fn assert_equal_inside(&mut self, a: &Slot<'h>, b: &Slot<'h>, span: SpanId) -> Res<()> {
         let (x, y) = (self.force(a)?, self.force(b)?);
-        if super::compare::same_cell(a, b) {
+        if super::compare::same_cell(a, b) || super::compare::same_set(x, y) {
             return Ok(());
         }
         let number = |v| matches!(v, Value::Int(..) | Value::Float(..));

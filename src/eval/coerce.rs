@@ -296,7 +296,7 @@ pub fn show_context(c: &ContextElem) -> String {
     match c {
         ContextElem::Opaque(p) => lossy(p).into_owned(),
         ContextElem::DrvDeep(p) => format!("{} (deep)", lossy(p)),
-        ContextElem::Built(p, o) => format!("{}^{}", lossy(p), lossy(o)),
+        ContextElem::Built(..) | ContextElem::Dynamic(..) => c.encoded(),
     }
 }
 

@@ -63,7 +63,7 @@ impl<'h> Evaluation<'h> {
     pub fn equal_slots(&mut self, a: &Slot<'h>, b: &Slot<'h>, span: SpanId) -> Res<bool> {
         let x = self.force(a)?;
         let y = self.force(b)?;
-        if same_cell(a, b) {
+        if same_cell(a, b) || same_set(x, y) {
             return Ok(true);
         }
         self.equal(x, y, span)
@@ -113,6 +113,12 @@ impl<'h> Evaluation<'h> {
             }
         })
     }
+}
+
+/// Whether both are one set: uses of one variable are, and Nix does not look into those. It does
+/// look where one set was selected twice, which can be told only if something in it fails.
+pub(super) fn same_set<'h>(a: Value<'h>, b: Value<'h>) -> bool {
+    matches!((a, b), (Value::Attrs(x), Value::Attrs(y)) if std::ptr::eq(x, y))
 }
 
 /// Whether both lead to one cell.

@@ -14,6 +14,9 @@ pub enum ContextElem {
     DrvDeep(Box<[u8]>),
     /// An output of a derivation: derivation path and output name.
     Built(Box<[u8]>, Box<[u8]>),
+    /// An output of a derivation that is itself an output of one, and so on: the path of the first
+    /// derivation and at least two output names, outermost last.
+    Dynamic(Box<[u8]>, Box<[Box<[u8]>]>),
 }
 
 impl ContextElem {
@@ -24,6 +27,9 @@ impl ContextElem {
             ContextElem::Opaque(p) => text(p).into_owned(),
             ContextElem::DrvDeep(p) => format!("{}^*", text(p)),
             ContextElem::Built(p, output) => format!("{}^{}", text(p), text(output)),
+            ContextElem::Dynamic(p, outputs) => {
+                outputs.iter().fold(text(p).into_owned(), |path, output| format!("{path}^{}", text(output)))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::base::symbol::Symbol;
 use crate::drv::placeholder;
 use crate::eval::Evaluation;
 use crate::eval::coerce::{Coerce, StringBuilder, attr_text};
-use crate::eval::error::EvalError;
+use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::value::{Attr, Res, Slot, Value};
 use crate::ir::text::{ContextElem, Str};
 
@@ -92,10 +92,15 @@ fn add_drv_output_dependencies<'h>(
         ContextElem::Opaque(p) => {
             return Err(EvalError::other(format!("path '{}' is not a derivation", lossy(p)), span));
         }
-        ContextElem::Built(_, output) => {
+        ContextElem::Built(..) | ContextElem::Dynamic(..) => {
+            let output = match only {
+                ContextElem::Built(_, output) => output.to_vec(),
+                ContextElem::Dynamic(_, outputs) => outputs.last().map(|o| o.to_vec()).unwrap_or_default(),
+                _ => Vec::new(),
+            };
             let text = format!(
                 "`addDrvOutputDependencies` can only act on derivations, not on a derivation output such as '{}'",
-                lossy(output)
+                lossy(&output)
             );
             return Err(EvalError::other(text, span));
         }
@@ -121,6 +126,13 @@ fn get_context<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> 
             ContextElem::Opaque(p) => uses.entry(p).or_default().path = true,
             ContextElem::DrvDeep(p) => uses.entry(p).or_default().all = true,
             ContextElem::Built(p, o) => uses.entry(p).or_default().outputs.push(o.to_vec()),
+            ContextElem::Dynamic(..) => {
+                let text = format!(
+                    "cannot build '{}' during evaluation because the option 'allow-import-from-derivation' is disabled",
+                    c.encoded()
+                );
+                return Err(EvalError::new(ErrorKind::Restricted, text, span));
+            }
         }
     }
     let heap = ev.heap;
@@ -223,15 +235,71 @@ fn output_of<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
     let output = ev
         .force_str_no_context(&args[1], span)
         .map_err(|e| e.context("while evaluating the second argument to builtins.outputOf", span))?;
-    let &[ContextElem::Opaque(path)] = drv.context else {
+    let &[only] = drv.context else {
         let text = format!(
-            "the string '{}' must refer to exactly one store path that is a derivation's file",
-            lossy(drv.bytes)
+            "string '{}' has {} entries in its context. It should only have exactly one entry",
+            lossy(drv.bytes),
+            drv.context.len()
         );
         return Err(EvalError::other(text, span));
     };
-    let store = store_dir(ev).parse(path).map_err(|e| wrap(e, span))?;
-    let elem = context_elem(ev, ContextElem::Built(path.clone(), output.bytes.into()));
-    let bytes = placeholder::unknown_output(&store, output.bytes).into_bytes();
+    let expected = stands_for(ev, only, drv.bytes, span)?;
+    if expected.as_bytes() != drv.bytes {
+        let shown = lossy(drv.bytes);
+        let text = match only {
+            ContextElem::Built(path, output) => format!(
+                "string '{shown}' has context with the output '{}' from derivation '{}', but the string is not the right placeholder for this derivation output. It should be '{expected}'",
+                lossy(output),
+                lossy(path)
+            ),
+            _ => format!("path string '{shown}' has context with the different path '{expected}'"),
+        };
+        return Err(EvalError::other(text, span));
+    }
+    let elem = match only {
+        ContextElem::Built(path, before) => {
+            ContextElem::Dynamic(path.clone(), [before.clone(), output.bytes.into()].into())
+        }
+        ContextElem::Dynamic(path, before) => {
+            let all = before.iter().cloned().chain([output.bytes.into()]);
+            ContextElem::Dynamic(path.clone(), all.collect())
+        }
+        ContextElem::Opaque(path) | ContextElem::DrvDeep(path) => {
+            ContextElem::Built(path.clone(), output.bytes.into())
+        }
+    };
+    let bytes = stands_for(ev, &elem, drv.bytes, span)?.into_bytes();
+    let elem = context_elem(ev, elem);
     Ok(StringBuilder { bytes, context: vec![elem] }.finish(ev, span))
+}
+
+/// The text that stands for what a context element refers to: a path, or a placeholder for one.
+fn stands_for(ev: &Evaluation<'_>, elem: &ContextElem, text: &[u8], span: SpanId) -> Res<String> {
+    let dir = store_dir(ev);
+    let parse = |path: &[u8]| dir.parse(path).map_err(|e| wrap(e, span));
+    Ok(match elem {
+        ContextElem::Opaque(path) => dir.print(&parse(path)?),
+        ContextElem::DrvDeep(_) => {
+            let text = format!(
+                "string '{}' has a context which refers to a complete source and binary closure. This is not supported at this time",
+                lossy(text)
+            );
+            return Err(EvalError::other(text, span));
+        }
+        ContextElem::Built(path, output) => {
+            let store = parse(path)?;
+            let drv = super::derivation::read_derivation(ev, &store, span)?;
+            if !drv.outputs.contains_key(&**output) {
+                let text = format!("derivation '{}' does not have output '{}'", lossy(path), lossy(output));
+                return Err(EvalError::other(text, span));
+            }
+            match drv.output_path(&dir, output).map_err(|e| wrap(e, span))? {
+                Some(known) => dir.print(&known),
+                None => placeholder::unknown_output(&store, output),
+            }
+        }
+        ContextElem::Dynamic(path, outputs) => {
+            placeholder::dynamic_output(&parse(path)?, outputs.iter().map(|o| &**o))
+        }
+    })
 }

@@ -324,7 +324,11 @@ fn add_inputs<'h>(ev: &mut Evaluation<'h>, d: &mut Draft<'h>, span: SpanId) -> R
             }
             ContextElem::Built(p, output) => {
                 let path = dir.parse(p).map_err(|e| wrap(e, span))?;
-                d.drv.input_drvs.entry(path).or_default().insert(output.to_vec());
+                d.drv.add_input(path, [&**output]);
+            }
+            ContextElem::Dynamic(p, outputs) => {
+                let path = dir.parse(p).map_err(|e| wrap(e, span))?;
+                d.drv.add_input(path, outputs.iter().map(|o| &**o));
             }
             ContextElem::DrvDeep(p) => {
                 let path = dir.parse(p).map_err(|e| wrap(e, span))?;
@@ -453,9 +457,9 @@ fn finish<'h>(ev: &mut Evaluation<'h>, mut drv: Derivation, span: SpanId) -> Res
     }
     let made = made.and_then(|()| cache.add(&dir, &drv, &mut read));
     ev.caches.store.modulo = cache;
-    let (path, _) = made.map_err(|e| e.at(span))?;
+    let (path, text) = made.map_err(|e| e.at(span))?;
     ev.caches.store.outputs.insert(path.clone(), drv.outputs.keys().cloned().collect());
-    store_view::register(ev, path.clone(), Object::Named, drv.references());
+    store_view::register(ev, path.clone(), Object::Text(text.into()), drv.references());
     derivation_result(ev, &path, &drv, Vec::new(), span)
 }
 

@@ -305,6 +305,9 @@ fn encoded(c: &ContextElem) -> String {
         ContextElem::Opaque(p) => base(p),
         ContextElem::DrvDeep(p) => format!("={}", base(p)),
         ContextElem::Built(p, o) => format!("!{}!{}", String::from_utf8_lossy(o), base(p)),
+        ContextElem::Dynamic(p, outputs) => outputs
+            .iter()
+            .fold(base(p), |path, output| format!("!{}!{path}", String::from_utf8_lossy(output))),
     }
 }
 
