@@ -106,6 +106,10 @@ fn parse_not_yet_passing(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 
 /// Evaluates `expr` through the library, as `evaluate` does through a program.
 fn evaluate_here(expr: &[u8], features: &[String]) -> Vec<u8> {
+    evaluate_within(expr, features, Limits::default())
+}
+
+fn evaluate_within(expr: &[u8], features: &[String], limits: Limits) -> Vec<u8> {
     let settings = Settings {
         system: "x86_64-linux".into(),
         store_dir: "/nix/store".into(),
@@ -117,7 +121,7 @@ fn evaluate_here(expr: &[u8], features: &[String]) -> Vec<u8> {
         lints: Default::default(),
         home: Some(PathBuf::from("/homeless")),
         now: 1_700_000_000,
-        limits: Limits::default(),
+        limits,
     };
     let heap = Heap::new();
     let mut evaluation = Evaluation::new(&heap, settings, Rc::new(System)).expect("memory for an evaluation");
@@ -291,6 +295,68 @@ fn the_corpus_gives_what_nix_gives() {
         return;
     }
     assert_eq!(unexpected, 0, "{unexpected} entries differ from what is expected of them");
+}
+
+/// Entries with a few bytes changed, or parts of others put in: whatever comes of them, it must be a value or
+/// an error. `LANG_MUTATE` sets how many are tried, `LANG_SEED` where to begin.
+#[test]
+fn changed_entries_end_in_a_value_or_an_error() {
+    let number = |name: &str, default| {
+        std::env::var(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("{name}={v}: no number")))
+    };
+    let (count, seed): (u64, u64) = (number("LANG_MUTATE", 2_000), number("LANG_SEED", 1));
+    let mut texts = Vec::new();
+    for path in families().values() {
+        texts.extend(parse(&fs::read(path).expect("the corpus can be read")).into_iter().map(|e| e.expr));
+    }
+    let changed: Vec<Entry> =
+        (seed..seed + count).map(|n| Entry { expr: change(&texts, n), result: Vec::new() }).collect();
+    let results = evaluate_all(&changed, |expr| {
+        let limits = Limits {
+            call_depth: 2_000,
+            heap: Some(256 << 20),
+            time: Some(std::time::Duration::from_secs(5)),
+            cancel: None,
+        };
+        // A crash that ends the process names nothing; the text is then in this file.
+        if let Ok(file) = std::env::var("LANG_TRIED") {
+            let thread = format!("{:?}", std::thread::current().id());
+            let _ = fs::write(format!("{file}.{}", thread.replace(['(', ')'], "")), expr);
+        }
+        evaluate_within(expr, &[], limits)
+    });
+    assert!(results.iter().all(|r| r.starts_with(b"= ") || r.starts_with(b"! ")));
+}
+
+/// A text made of the corpus by the number `n`.
+fn change(texts: &[Vec<u8>], n: u64) -> Vec<u8> {
+    let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below.max(1) as u64) as usize
+    };
+    let mut text = texts[random(texts.len())].clone();
+    for _ in 0..=random(4) {
+        let at = random(text.len() + 1);
+        let other = &texts[random(texts.len())];
+        let (from, to) = (random(other.len() + 1), random(other.len() + 1));
+        let part = &other[from.min(to)..from.max(to)];
+        match random(5) {
+            0 => text.insert(at, b"(){}[]\"'$;:=?@.,-+*/<>&|!~#\\\n 09aex"[random(35)]),
+            1 if at < text.len() => {
+                text.remove(at);
+            }
+            2 => text.truncate(at),
+            3 => drop(text.splice(at..at, part.iter().copied())),
+            _ => {
+                let end = (at + random(8)).min(text.len());
+                drop(text.splice(at..end, part.iter().copied()));
+            }
+        }
+    }
+    text
 }
 
 fn report(family: &str, entry: &Entry, ours: &[u8], listed: bool) {

@@ -99,7 +99,7 @@ fn skip_escape(rest: &mut std::str::Chars<'_>) {
     let mut ahead = rest.clone();
     match ahead.next() {
         Some('[') => {
-            while let Some(c) = ahead.next() {
+            for c in ahead.by_ref() {
                 if !('\u{20}'..='\u{3f}').contains(&c) {
                     break;
                 }

@@ -24,8 +24,6 @@ pub enum Object {
         /// Paths below it that a filter left out.
         left_out: Rc<HashSet<PathBuf>>,
     },
-    /// Known by name only, such as a derivation.
-    Named,
 }
 
 struct Entry {
@@ -52,7 +50,7 @@ impl StoreView {
         let Ok((object, rest)) = self.dir.split(bytes) else { return Place::Disk(path.to_owned()) };
         let entries = self.entries.borrow();
         match entries.get(&object).map(|e| &e.object) {
-            None | Some(Object::Named) => Place::Disk(path.to_owned()),
+            None => Place::Disk(path.to_owned()),
             Some(Object::Text(text)) if rest.is_empty() => Place::Text(text.clone()),
             Some(Object::Text(_)) => Place::Nowhere,
             Some(Object::Copy { source, .. }) if rest.is_empty() => Place::Disk(source.clone()),
