@@ -3,7 +3,10 @@
 use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
-use super::{check, clean, completions, eval, explain, graph, init, list, lsp, man, parse, plan, run};
+use super::{
+    check, clean, completions, eval, explain, graph, init, list, logs, lsp, man, parse, plan, rerun, resume,
+    run, runs, show,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,6 +58,11 @@ pub(super) enum Command {
     Graph(graph::GraphArgs),
     List(list::ListArgs),
     Init(init::InitArgs),
+    Runs(runs::RunsArgs),
+    Show(show::ShowArgs),
+    Logs(logs::LogsArgs),
+    Rerun(rerun::RerunArgs),
+    Resume(resume::ResumeArgs),
     Clean(clean::CleanArgs),
     Explain(explain::ExplainArgs),
     Lsp(lsp::LspArgs),

@@ -3,15 +3,18 @@
 
 mod args;
 mod check;
+mod choose;
 mod clean;
 mod completions;
 mod error;
 mod eval;
 mod explain;
 mod graph;
+mod how;
 mod init;
 mod list;
 mod load;
+mod logs;
 mod lsp;
 mod man;
 mod nix_error;
@@ -21,7 +24,11 @@ mod parse;
 mod plan;
 pub mod render;
 mod reports;
+mod rerun;
+mod resume;
 mod run;
+mod runs;
+mod show;
 mod target;
 
 use std::process::ExitCode;
@@ -33,8 +40,18 @@ pub use args::Cli;
 use args::Command;
 use error::{CliError, Exit};
 
+use crate::exec::local::guard;
+
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
+    // Not a command for people: see the guard.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|word| word == guard::WORD)
+        && let Some(run_dir) = args.next()
+    {
+        guard::watch(run_dir.as_ref());
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return ExitCode::from(usage(&e) as u8),
@@ -76,6 +93,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::List(args) => list::run(args, global),
         Command::Plan(args) => plan::run(args, global),
         Command::Graph(args) => graph::run(args, global),
+        Command::Resume(args) => resume::run(args, global),
+        Command::Rerun(args) => rerun::run(args, global),
+        Command::Runs(args) => runs::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Logs(args) => logs::run(args),
         Command::Clean(args) => clean::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Parse(args) => parse::run(args),

@@ -6,6 +6,7 @@ use super::args::Global;
 use super::error::{CliError, Exit, print};
 use super::load::{self, Selection};
 use super::outline;
+use crate::engine::mask::{Masker, mask_json};
 use crate::report::{Picture, draw};
 
 const EXAMPLES: &str = "\
@@ -51,28 +52,13 @@ pub(super) fn run(args: &PlanArgs, global: &Global) -> Result<Exit, CliError> {
         PlanFormat::Json => {
             let failed = |e: serde_json::Error| CliError::Infrastructure(format!("writing the plan: {e}"));
             let mut json = serde_json::to_value(&plan).map_err(failed)?;
-            redact(&mut json, &plan.secrets);
+            // A printed plan is read by people and kept in files.
+            mask_json(&mut json, &Masker::new(&plan.secrets));
             serde_json::to_string_pretty(&json).map_err(failed)? + "\n"
         }
     };
     print(&text)?;
     Ok(Exit::Success)
-}
-
-/// Replaces every occurrence of a secret: a printed plan is read by people and kept in files.
-fn redact(json: &mut serde_json::Value, secrets: &[String]) {
-    match json {
-        serde_json::Value::String(text) => {
-            for secret in secrets.iter().filter(|s| !s.is_empty()) {
-                if text.contains(secret.as_str()) {
-                    *text = text.replace(secret.as_str(), "***");
-                }
-            }
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(|v| redact(v, secrets)),
-        serde_json::Value::Object(members) => members.values_mut().for_each(|v| redact(v, secrets)),
-        _ => {}
-    }
 }
 
 #[cfg(test)]
@@ -82,7 +68,7 @@ mod tests {
     #[test]
     fn secrets_are_not_in_a_printed_plan() {
         let mut json = serde_json::json!({ "env": { "TOKEN": "s3cret" }, "script": ["curl -H s3cret"] });
-        redact(&mut json, &["s3cret".into()]);
+        mask_json(&mut json, &Masker::new(["s3cret"]));
         assert!(!json.to_string().contains("s3cret"));
         assert_eq!(json["env"]["TOKEN"], "***");
     }

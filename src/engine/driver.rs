@@ -15,10 +15,12 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::begin::{self, Choice, GuardStarter, Record};
 use super::concurrency::Ticket;
 use super::environment::{Outside, Vars};
 use super::event::{
-    CancelCause, EventKind, EventSink, JobInfo, JobResult, Level, Name, RunResult, Scope, Timestamp,
+    CancelCause, EventKind, EventSink, JobInfo, JobResult, Level, Name, RunResult, Scope, SkipReason,
+    Timestamp,
 };
 use super::executor::{Cancel, ExecError, Executor, ExecutorRegistry, StopPolicy, Workspace};
 use super::job;
@@ -35,7 +37,7 @@ use crate::workflow::plan::{Env, Plan};
 pub const AFTER_CANCEL: Duration = Duration::from_secs(300);
 
 /// What a run takes besides its plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The environment nixactions was started in, `--env-file` and `-e`.
     pub outside: Outside,
@@ -49,6 +51,12 @@ pub struct Options {
     pub cache_root: PathBuf,
     /// Times of the stop sequences.
     pub stop: StopPolicy,
+    /// Which jobs are run, and what is known of the others.
+    pub choice: Choice,
+    /// Keep a journal and the output below the cache directory.
+    pub record: Option<Record>,
+    /// What ends the run's processes when the runner cannot.
+    pub guard: Option<GuardStarter>,
 }
 
 impl Options {
@@ -61,7 +69,7 @@ impl Options {
             keep: std::env::var_os("NIXACTIONS_KEEP_WORKSPACE").is_some_and(|v| v == "1"),
             max_parallel: None,
             cache_root: rundir::cache_root(),
-            stop: StopPolicy::default(),
+            ..Options::default()
         }
     }
 }
@@ -205,7 +213,7 @@ impl Shared {
             .filter_map(|id| Some((id, self.plan.jobs[id].call.as_ref()?)))
     }
 
-    fn set_result(&self, job: JobId, result: JobResult) {
+    pub(super) fn set_result(&self, job: JobId, result: JobResult) {
         let _ = self.results[job].set(result);
     }
 }
@@ -222,12 +230,14 @@ pub async fn run(
     Machine::new(&plan, limit)?;
     check_artifacts(&plan)?;
     let setup = |error| RunError::Setup { root: options.cache_root.clone(), error };
-    let dir = RunDir::create(&options.cache_root).map_err(setup)?;
-    let slots = match make_slots(&plan, &options, &dir, registry) {
-        Ok(slots) => slots,
+    let dir = begin::run_dir(&options).map_err(setup)?;
+    let made = make_slots(&plan, &options, &dir, registry)
+        .and_then(|slots| Ok((slots, begin::recorder(&plan, &options, dir.id()).map_err(setup)?)));
+    let (slots, recorder) = match made {
+        Ok(made) => made,
         Err(error) => {
-            // The first error is the one to tell.
-            let _ = dir.remove();
+            // The first error is the one to tell. What was there before the run stays there.
+            let _ = if options.choice.resumes() { Ok(()) } else { dir.remove() };
             return Err(error);
         }
     };
@@ -237,7 +247,7 @@ pub async fn run(
         values: plan.jobs.iter().map(|_| OnceLock::new()).collect(),
         finished: std::sync::Mutex::default(),
         call_provided: plan.jobs.iter().map(|_| OnceCell::new()).collect(),
-        reporter: Reporter::new(sink, Masker::new(&plan.secrets)),
+        reporter: Reporter::new(sink, Masker::new(&plan.secrets), recorder),
         run: Name::from(dir.id()),
         artifacts: dir.artifacts(),
         scope: super::cache::scope(&plan.project_dir),
@@ -250,7 +260,12 @@ pub async fn run(
         plan,
     });
     let started = Timestamp::now();
+    let guard = begin::start_guard(&shared.options, dir.path());
     announce(&shared, &dir, limit);
+    if let Err(message) = &guard {
+        shared.reporter.notice(Level::Warning, None, message);
+    }
+    begin::take_over(&shared).await;
     let mut driver = Driver::new(&shared, signals, limit)?;
     let waited = driver.wait_for_turn().await;
     let provided = if waited.is_err() || driver.machine.is_cancelled() {
@@ -285,6 +300,8 @@ pub async fn run(
             _ => None,
         },
     });
+    shared.reporter.on_disk().await;
+    drop(guard);
     Ok(Outcome { result, jobs, kept })
 }
 
@@ -366,6 +383,9 @@ async fn clean_up(shared: &Shared, dir: RunDir) -> Option<PathBuf> {
     if shared.options.keep {
         return Some(dir.path().to_path_buf());
     }
+    if let Err(error) = begin::keep_artifacts(shared, &dir) {
+        warn(format!("the artifacts of this run are not kept: {error}"));
+    }
     let path = dir.path().to_path_buf();
     match dir.remove() {
         Ok(()) => None,
@@ -400,7 +420,7 @@ impl<'s> Driver<'s> {
     ) -> Result<Driver<'s>, RunError> {
         Ok(Driver {
             shared,
-            machine: Machine::new(&shared.plan, limit)?,
+            machine: Machine::with(&shared.plan, limit, shared.options.choice.presets.clone())?,
             commands: Vec::new(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
@@ -576,6 +596,12 @@ impl<'s> Driver<'s> {
                 }
                 Command::Skip(job, reason) => {
                     shared.set_result(job, JobResult::Skipped);
+                    shared.reporter.emit(EventKind::JobSkipped { job: name(job), reason });
+                }
+                Command::LeaveOut(job) => {
+                    shared.set_result(job, JobResult::Skipped);
+                    let by = shared.options.choice.left_out_by.get(&job).cloned().unwrap_or_default();
+                    let reason = SkipReason::NotSelected { by };
                     shared.reporter.emit(EventKind::JobSkipped { job: name(job), reason });
                 }
                 Command::Drop(job) => {

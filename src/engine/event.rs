@@ -199,6 +199,14 @@ pub enum EventKind {
         /// All jobs, in plan order.
         jobs: Vec<JobInfo>,
     },
+    /// Follows [`EventKind::RunStarted`] when the run goes on after its runner died or it was
+    /// cancelled, or when another run's results are taken over.
+    RunResumed {
+        /// The run whose results are kept.
+        from: Name,
+        /// Jobs that are not run again.
+        kept: usize,
+    },
     /// The run stops: running jobs are being cancelled, and only `always()` and `cancelled()` go on.
     RunCancelling {
         /// Why.
@@ -253,6 +261,14 @@ pub enum EventKind {
         job: Name,
         /// What decided.
         reason: SkipReason,
+    },
+    /// The job ended earlier, in this run before it was resumed or in the one whose results are
+    /// kept; it is not run again.
+    JobRestored {
+        /// Job.
+        job: Name,
+        /// What dependents see.
+        result: JobResult,
     },
     /// An attempt at the whole job failed; another follows after the delay.
     JobRetry {
@@ -468,6 +484,11 @@ pub enum SkipReason {
         /// Whether the run was cancelled.
         cancelled: bool,
     },
+    /// It was left out by the choice of jobs on the command line.
+    NotSelected {
+        /// The option that left it out, such as `--skip lint`.
+        by: String,
+    },
     /// The condition's script said no.
     Script {
         /// The script.
@@ -505,6 +526,7 @@ impl fmt::Display for SkipReason {
             SkipReason::Status { condition, .. } => {
                 write!(f, "{condition} is false: nothing before failed and nothing was cancelled")
             }
+            SkipReason::NotSelected { by } => write!(f, "left out by {by}"),
             SkipReason::Script { script, exit_code } => {
                 write!(f, "condition `{}` exited with {exit_code}", script.trim())
             }
@@ -629,6 +651,8 @@ pub enum Failure {
     },
     /// The job's `budget` is used up.
     Budget,
+    /// The runner died while the job ran, and the job is not `idempotent`.
+    Interrupted,
     /// The job's directory could not be prepared, or its executor failed.
     Infrastructure {
         /// What happened.

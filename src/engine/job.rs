@@ -238,6 +238,10 @@ impl JobRun<'_> {
             }
         };
         self.started(attempt, Some(&site));
+        if !self.job.idempotent {
+            // Should the machine go down from here on, the job must not be begun again.
+            self.shared.reporter.on_disk().await;
+        }
         let ended = self.inside(slot, &site, &provided, cancel).await;
         if let (Some(state), Attempt::Success) = (&state, &ended) {
             unchanged::keep(self, state);

@@ -44,6 +44,8 @@ pub enum Command {
     Skip(JobId, SkipReason),
     /// Report that the job was cancelled before it began.
     Drop(JobId),
+    /// The job was left out, and its turn has come.
+    LeaveOut(JobId),
     /// Ask the running job to end; its end is still to be reported.
     Stop(JobId),
     /// The jobs of a call may begin.
@@ -77,6 +79,25 @@ pub enum JobEnd {
     Cancelled,
     /// The script of its condition said no.
     Skipped,
+}
+
+/// What is known of a job before the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// Nothing: it is run.
+    #[default]
+    Run,
+    /// It ended earlier, and is not run again.
+    Keep {
+        /// What dependents see.
+        result: JobResult,
+        /// The machine was to blame for its failure.
+        infrastructure: bool,
+    },
+    /// It began earlier, has no end, and must not be run twice: it has failed.
+    Interrupted,
+    /// Nobody wants it: it counts as skipped, but stands in nobody's way.
+    LeaveOut,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +142,7 @@ pub struct Machine<'p> {
     running: usize,
     open: usize,
     limit: usize,
+    presets: Vec<Preset>,
     cancelled: Option<CancelCause>,
     failed: bool,
     infrastructure: bool,
@@ -130,6 +152,13 @@ pub struct Machine<'p> {
 impl<'p> Machine<'p> {
     /// A machine for a plan, with at most `limit` jobs at a time.
     pub fn new(plan: &'p Plan, limit: usize) -> Result<Machine<'p>, GraphError> {
+        Machine::with(plan, limit, Vec::new())
+    }
+
+    /// A machine that knows something of the jobs already; one preset a job, or none at all. A job
+    /// may only be kept when all that it needs is kept or left out.
+    pub fn with(plan: &'p Plan, limit: usize, mut presets: Vec<Preset>) -> Result<Machine<'p>, GraphError> {
+        presets.resize(plan.jobs.len(), Preset::Run);
         let graph = Graph::new(plan)?;
         let count = plan.jobs.len();
         Ok(Machine {
@@ -144,6 +173,7 @@ impl<'p> Machine<'p> {
             running: 0,
             open: count,
             limit: limit.max(1),
+            presets,
             cancelled: None,
             failed: false,
             infrastructure: false,
@@ -153,11 +183,45 @@ impl<'p> Machine<'p> {
 
     /// Begins: jobs without needs become ready.
     pub fn start(&mut self, out: &mut Vec<Command>) {
+        let mut kept = Vec::new();
+        for (job, preset) in self.presets.iter().enumerate() {
+            let (result, infrastructure) = match *preset {
+                Preset::Keep { result, infrastructure } => (result, infrastructure),
+                Preset::Interrupted if self.plan.jobs[job].continue_on_error => (JobResult::Success, false),
+                Preset::Interrupted => (JobResult::Failure, false),
+                Preset::Run | Preset::LeaveOut => continue,
+            };
+            self.state[job] = State::Ended(result);
+            kept.push(job);
+            if result == JobResult::Failure {
+                let (failed, its) = match self.groups.parent[job] {
+                    Some(call) => {
+                        let call = &mut self.groups.calls[call];
+                        (&mut call.failed, &mut call.infrastructure)
+                    }
+                    None => (&mut self.failed, &mut self.infrastructure),
+                };
+                *failed = true;
+                *its |= infrastructure;
+            }
+        }
+        // What is needed first: each passes on what it knows of its own needs.
+        kept.sort_by_key(|&job| Reverse(self.graph.path[job]));
         let mut ended = VecDeque::new();
         for job in 0..self.state.len() {
             if self.state[job] == State::Waiting(0) {
                 self.judge(job, &mut ended, out);
             }
+        }
+        ended.extend(kept.iter());
+        for job in kept {
+            if self.state[job] != State::Ended(JobResult::Failure) {
+                continue;
+            }
+            if self.plan.fail_fast && self.cancelled.is_none() && self.groups.parent[job].is_none() {
+                self.cancel(CancelCause::FailFast { job: self.plan.jobs[job].name.as_str().into() }, out);
+            }
+            self.fail_fast(job, &mut ended, out);
         }
         self.settle(ended, out);
     }
@@ -330,6 +394,11 @@ impl<'p> Machine<'p> {
 
     /// All needs of a job have ended: it is ready, skipped or dropped.
     fn judge(&mut self, job: JobId, ended: &mut VecDeque<JobId>, out: &mut Vec<Command>) {
+        if self.presets[job] == Preset::LeaveOut {
+            self.state[job] = State::Ended(JobResult::Skipped);
+            ended.push_back(job);
+            return out.push(Command::LeaveOut(job));
+        }
         let condition = &self.plan.jobs[job].condition;
         let status = self.status(job);
         if decide(condition, status) != Verdict::No {
@@ -386,8 +455,9 @@ impl<'p> Machine<'p> {
         self.state[job] = State::Open;
         out.push(Command::Open(job));
         let children = self.groups.calls[job].children.clone();
-        if children.is_empty() {
-            self.close(job, ended, out);
+        // None, or none that has not ended before the run was resumed.
+        if self.groups.calls[job].open == 0 {
+            return self.close(job, ended, out);
         }
         for child in children {
             self.release(child, ended, out);
@@ -471,9 +541,10 @@ impl<'p> Machine<'p> {
             match self.state[job] {
                 State::Ended(JobResult::Failure) => ancestry.failed = ancestry.failed.or(Some(job)),
                 State::Ended(JobResult::Success) => {}
+                _ if self.presets[job] == Preset::LeaveOut => {}
                 _ => ancestry.other = ancestry.other.or(Some(job)),
             }
-            for edge in self.graph.dependents(job) {
+            for edge in self.graph.edges(job) {
                 let dependent = self.graph.targets[edge];
                 if self.groups.parent[dependent] == Some(job) {
                     continue;
@@ -523,7 +594,7 @@ impl<'p> Machine<'p> {
 
 /// The edges, from each job to its dependents, in one array.
 #[derive(Debug)]
-struct Graph {
+pub(super) struct Graph {
     offsets: Vec<usize>,
     targets: Vec<JobId>,
     /// How many jobs each one needs.
@@ -533,7 +604,7 @@ struct Graph {
 }
 
 impl Graph {
-    fn new(plan: &Plan) -> Result<Graph, GraphError> {
+    pub(super) fn new(plan: &Plan) -> Result<Graph, GraphError> {
         let mut by_name = HashMap::with_capacity(plan.jobs.len());
         for (id, job) in plan.jobs.iter().enumerate() {
             if by_name.insert(job.name.as_str(), id).is_some() {
@@ -572,8 +643,13 @@ impl Graph {
         Ok(graph)
     }
 
-    fn dependents(&self, job: JobId) -> std::ops::Range<usize> {
+    fn edges(&self, job: JobId) -> std::ops::Range<usize> {
         self.offsets[job]..self.offsets[job + 1]
+    }
+
+    /// The jobs that need this one.
+    pub(super) fn dependents(&self, job: JobId) -> impl Iterator<Item = JobId> {
+        self.targets[self.edges(job)].iter().copied()
     }
 
     fn longest_paths(&self, plan: &Plan) -> Result<Vec<u32>, GraphError> {
@@ -581,7 +657,7 @@ impl Graph {
         let mut order: Vec<JobId> = (0..left.len()).filter(|&id| left[id] == 0).collect();
         let mut next = 0;
         while next < order.len() {
-            for edge in self.dependents(order[next]) {
+            for edge in self.edges(order[next]) {
                 let to = self.targets[edge];
                 left[to] -= 1;
                 if left[to] == 0 {
@@ -595,7 +671,7 @@ impl Graph {
         }
         let mut path = vec![1u32; left.len()];
         for &id in order.iter().rev() {
-            let longest = self.dependents(id).map(|e| path[self.targets[e]]).max().unwrap_or(0);
+            let longest = self.dependents(id).map(|to| path[to]).max().unwrap_or(0);
             path[id] = longest.saturating_add(1);
         }
         Ok(path)
@@ -606,8 +682,8 @@ impl Graph {
     fn cycle(&self, plan: &Plan, left: &[u32]) -> Vec<String> {
         let mut need_of = vec![None; left.len()];
         for from in (0..left.len()).filter(|&id| left[id] > 0) {
-            for edge in self.dependents(from) {
-                need_of[self.targets[edge]] = Some(from);
+            for to in self.dependents(from) {
+                need_of[to] = Some(from);
             }
         }
         let mut seen = vec![false; left.len()];

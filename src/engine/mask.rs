@@ -93,6 +93,20 @@ impl Masker {
     }
 }
 
+/// Masks every text in a JSON value, names of members excepted.
+pub fn mask_json(value: &mut serde_json::Value, masker: &Masker) {
+    match value {
+        serde_json::Value::String(text) => {
+            if let Cow::Owned(masked) = masker.mask_str(text) {
+                *text = masked;
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mask_json(item, masker)),
+        serde_json::Value::Object(members) => members.values_mut().for_each(|v| mask_json(v, masker)),
+        _ => {}
+    }
+}
+
 /// Copies `text` with the hidden parts replaced; `begun`: a part at the very start was announced.
 fn cover(text: &[u8], hidden: &[(usize, usize)], begun: bool, out: &mut Vec<u8>) {
     let mut at = 0;

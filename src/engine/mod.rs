@@ -2,6 +2,7 @@
 //! May import: base diag workflow drv.
 
 pub mod artifact;
+pub mod begin;
 mod beside;
 mod cache;
 mod concurrency;
@@ -13,6 +14,7 @@ pub mod event;
 pub mod executor;
 mod git;
 mod groups;
+pub mod history;
 mod host;
 mod job;
 mod kept;
@@ -25,6 +27,7 @@ mod reporter;
 mod results;
 pub mod retry;
 pub mod rundir;
+pub mod select;
 mod service;
 mod step;
 mod unchanged;

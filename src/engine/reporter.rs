@@ -1,26 +1,42 @@
-//! The way from the engine to the event sink: time stamps and masking.
+//! The way from the engine to the journal and the event sink: time stamps and masking.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::event::{Event, EventKind, EventSink, Level, LogText, Name, StepRef, Stream, Timestamp};
 use super::executor::OutputSink;
+use super::history::recorder::Recorder;
 use super::mask::{LineMasker, Masker};
 
 /// Sends events; knows the secrets.
 pub(super) struct Reporter {
     sink: Arc<dyn EventSink>,
+    recorder: Option<Arc<Recorder>>,
     masker: RwLock<Arc<Masker>>,
 }
 
 impl Reporter {
-    pub(super) fn new(sink: Arc<dyn EventSink>, masker: Masker) -> Reporter {
-        Reporter { sink, masker: RwLock::new(Arc::new(masker)) }
+    pub(super) fn new(sink: Arc<dyn EventSink>, masker: Masker, recorder: Option<Arc<Recorder>>) -> Reporter {
+        Reporter { sink, recorder, masker: RwLock::new(Arc::new(masker)) }
     }
 
-    /// Sends an event. Its texts must be masked already.
+    /// Records and sends an event; what it tells of may take effect afterwards. Its texts must be
+    /// masked already.
     pub(super) fn emit(&self, kind: EventKind) {
-        self.sink.event(&Event { time: Timestamp::now(), kind });
+        let event = Event { time: Timestamp::now(), kind };
+        if let Some(Err(message)) = self.recorder.as_ref().map(|recorder| recorder.record(&event)) {
+            let kind = EventKind::Notice { level: Level::Warning, job: None, message };
+            self.sink.event(&Event { time: event.time, kind });
+        }
+        self.sink.event(&event);
+    }
+
+    /// Completes when all that was recorded is on the disk.
+    pub(super) async fn on_disk(&self) {
+        if let Some(recorder) = self.recorder.clone() {
+            // The recorder has told already why it cannot write, if so.
+            let _ = tokio::task::spawn_blocking(move || recorder.synced()).await;
+        }
     }
 
     pub(super) fn notice(&self, level: Level, job: Option<&Name>, message: &str) {

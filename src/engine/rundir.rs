@@ -69,6 +69,27 @@ impl RunDir {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free run identifier"))
     }
 
+    /// Takes over the directory of a run that is no longer going; makes what is missing of it.
+    /// [`io::ErrorKind::WouldBlock`] tells that it is going after all.
+    pub fn reopen(root: &Path, id: &str) -> io::Result<RunDir> {
+        let path = root.join("runs").join(id);
+        create_private(&path)?;
+        let lock = File::create(path.join("lock"))?;
+        // A process that was being started when the runner died holds the lock until it has begun.
+        let mut patience = 100;
+        while let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            patience -= 1;
+            if patience == 0 {
+                return Err(error.into());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        remove_tree(&path.join("ws"))?;
+        create_private(&path.join("artifacts"))?;
+        create_private(&path.join("ws"))?;
+        Ok(RunDir { id: id.to_owned(), path, _lock: lock })
+    }
+
     /// The run's identifier.
     pub fn id(&self) -> &str {
         &self.id
@@ -104,15 +125,23 @@ pub fn list(root: &Path) -> io::Result<Vec<Found>> {
             continue;
         }
         let path = entry.path();
-        let live = match File::open(path.join("lock")) {
-            Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
-            // Between the directory's and the lock's creation, or a torn one: young ones are let be.
-            Err(_) => entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age.as_secs() < 60),
-        };
+        let live = is_live(&path);
         found.push(Found { id: entry.file_name().to_string_lossy().into_owned(), path, live });
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
+}
+
+/// Whether a run uses this directory now.
+pub fn is_live(path: &Path) -> bool {
+    match File::open(path.join("lock")) {
+        Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err(),
+        // Between the directory's and the lock's creation, or a torn one: young ones are let be.
+        Err(_) => {
+            let modified = fs::metadata(path).and_then(|meta| meta.modified());
+            modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() < 60))
+        }
+    }
 }
 
 /// Removes a tree, read-only directories included; one that is not there is no error.

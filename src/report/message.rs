@@ -33,7 +33,7 @@ impl<'a> Line<'a> {
 pub(super) fn line(kind: &EventKind) -> Line<'_> {
     use EventKind as E;
     match kind {
-        E::RunStarted { .. } => Line::run(Level::Info),
+        E::RunStarted { .. } | E::RunResumed { .. } => Line::run(Level::Info),
         E::AmbientOverride { .. } => Line::run(Level::Info),
         E::RunCancelling { .. } => Line::run(Level::Warning),
         E::RunFinished { result, .. } => Line::run(match result {
@@ -49,7 +49,9 @@ pub(super) fn line(kind: &EventKind) -> Line<'_> {
             }
         }
         E::JobReady { job } => Line::job(Level::Debug, job),
-        E::JobStarted { job, .. } | E::JobSkipped { job, .. } => Line::job(Level::Info, job),
+        E::JobStarted { job, .. } | E::JobSkipped { job, .. } | E::JobRestored { job, .. } => {
+            Line::job(Level::Info, job)
+        }
         E::JobRetry { job, .. } => Line::job(Level::Warning, job),
         E::JobFinished { job, outcome, .. } => Line::job(result_level(*outcome), job),
         E::StepStarted { job, step, .. } | E::StepSkipped { job, step, .. } => {
@@ -97,6 +99,10 @@ fn write_run(kind: &EventKind, out: &mut Vec<u8>) -> Option<std::io::Result<()>>
             let plural = if jobs.len() == 1 { "" } else { "s" };
             write!(out, "run {run} started: {} job{plural}, at most {max_parallel} at a time", jobs.len())
         }
+        E::RunResumed { from, kept } => {
+            let plural = if *kept == 1 { "" } else { "s" };
+            write!(out, "{kept} job{plural} of run {from} kept")
+        }
         E::RunCancelling { kill: true, .. } => write!(out, "killing what runs"),
         E::RunCancelling { cause, .. } => match cause {
             CancelCause::Signal { signal: 2 } => {
@@ -133,6 +139,7 @@ fn write_job(kind: &EventKind, out: &mut Vec<u8>) -> std::io::Result<()> {
         E::JobStarted { attempt: 1, .. } => write!(out, "started"),
         E::JobStarted { attempt, .. } => write!(out, "started again, attempt {attempt}"),
         E::JobSkipped { reason, .. } | E::StepSkipped { reason, .. } => write!(out, "skipped: {reason}"),
+        E::JobRestored { result, .. } => write!(out, "{result}, kept from before"),
         E::JobRetry { attempt, delay_ms, .. } => {
             write!(out, "attempt {attempt} failed, again in {}", Took(delay_ms * 1000))
         }
@@ -205,6 +212,9 @@ pub(super) fn failure_text(failure: &Failure) -> String {
         | Failure::Infrastructure { message }
         | Failure::Result { message }
         | Failure::Service { message } => message.clone(),
+        Failure::Interrupted => {
+            "it was interrupted, and is not `idempotent`: whether it did its work is unknown".to_owned()
+        }
         Failure::Budget => "its time budget is used up".to_owned(),
     }
 }

@@ -7,6 +7,7 @@ mod files;
 mod github;
 mod graph;
 mod grouped;
+mod history;
 mod html;
 mod json;
 mod junit;
@@ -28,6 +29,7 @@ mod writer;
 
 pub use files::{Document, DocumentError, github};
 pub use graph::{Picture, draw};
+pub use history::{duration, summarise};
 pub use record::{Record, Recorder};
 pub use settings::{Format, Settings, UnknownSetting, parse_level, reporter};
 pub use tee::Tee;

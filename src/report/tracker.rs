@@ -233,6 +233,10 @@ impl Tracker {
                 let job = self.set(job, Status::Ended(JobResult::Skipped));
                 (job.finished, job.reason) = (time, Some(reason.to_string()));
             }
+            E::JobRestored { job, result } => {
+                let job = self.set(job, Status::Ended(*result));
+                (job.finished, job.reason) = (time, Some("kept from before".to_owned()));
+            }
             E::JobRetry { job, .. } => self.job(job).failed.clear(),
             E::JobFinished { job, result, outcome, duration_us, failure, .. } => {
                 let job = self.set(job, Status::Ended(*outcome));

@@ -189,9 +189,9 @@ impl Builder {
                 .map(|s| plan::SkipIfUnchanged { inputs: s.value.clone() }),
             resources: job.resources.as_ref().map(|r| r.value.clone()),
             services: job.services.iter().map(|s| self.service(s)).collect(),
-            idempotent: job.idempotent,
             budget: job.budget.as_ref().map(|b| b.value),
             steps,
+            idempotent: job.idempotent,
             tags: job.tags.clone(),
             description: job.description.clone(),
         }

@@ -1,7 +1,7 @@
 //! Runs plans and keeps their events.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ impl EventSink for Recorder {
 /// A plan in the making, with a project directory and a cache of its own.
 pub(crate) struct Run {
     pub(crate) root: TempDir,
+    fixed: Option<PathBuf>,
     workflow: Value,
     jobs: BTreeMap<String, Value>,
     pub(crate) ambient: Vec<(&'static str, String)>,
@@ -66,6 +67,7 @@ impl Run {
         std::fs::create_dir(root.path().join("project")).expect("made");
         Run {
             root,
+            fixed: None,
             workflow: json!({}),
             jobs: BTreeMap::new(),
             ambient: Vec::new(),
@@ -75,8 +77,20 @@ impl Run {
         }
     }
 
+    /// The same, but below a directory that stays.
+    pub(crate) fn at(root: &Path) -> Run {
+        let mut run = Run::new();
+        run.fixed = Some(root.to_path_buf());
+        std::fs::create_dir_all(run.project()).expect("made");
+        run
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.fixed.as_deref().unwrap_or(self.root.path())
+    }
+
     pub(crate) fn project(&self) -> PathBuf {
-        self.root.path().join("project")
+        self.root().join("project")
     }
 
     pub(crate) fn workflow(mut self, fields: Value) -> Run {
@@ -100,31 +114,42 @@ impl Run {
         self
     }
 
-    pub(crate) fn run(self) -> Ended {
+    /// The plan.
+    pub(crate) fn plan(&self) -> Plan {
         let base = json!({
             "version": 1,
             "name": "test",
             "projectDir": self.project(),
             "jobs": self.jobs.values().collect::<Vec<_>>(),
         });
-        let mut value = with(base, self.workflow.clone());
         // `secrets` is read like any other field, though it is never written.
-        let plan: Plan = serde_json::from_value(value.take()).expect("a plan");
+        serde_json::from_value(with(base, self.workflow.clone())).expect("a plan")
+    }
+
+    /// What the run takes besides.
+    pub(crate) fn options(&self) -> Options {
         let path = std::env::var("PATH").expect("a PATH");
         let mut ambient: BTreeMap<_, _> = [("PATH".into(), path.into())].into();
         ambient.extend(self.ambient.iter().map(|(name, value)| (name.into(), value.into())));
-        let options = Options {
+        Options {
             outside: Outside { ambient, overrides: self.overrides.clone() },
-            pure: false,
             keep: self.keep,
-            max_parallel: None,
-            cache_root: self.root.path().join("cache"),
+            cache_root: self.root().join("cache"),
             stop: StopPolicy {
                 interrupt: Duration::from_millis(300),
                 terminate: Duration::from_millis(300),
                 timeout_grace: Duration::from_millis(300),
             },
-        };
+            ..Options::default()
+        }
+    }
+
+    pub(crate) fn run(self) -> Ended {
+        let (plan, options) = (self.plan(), self.options());
+        self.run_with(plan, options)
+    }
+
+    pub(crate) fn run_with(self, plan: Plan, options: Options) -> Ended {
         let names = plan.jobs.iter().map(|job| job.name.clone()).collect();
         let recorder = Arc::new(Recorder::default());
         let sink: Arc<dyn EventSink> = Arc::clone(&recorder) as _;

@@ -2,4 +2,5 @@
 
 mod harness;
 mod regressions;
+mod resume;
 mod semantics;

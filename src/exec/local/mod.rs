@@ -1,6 +1,7 @@
 //! The local executor: jobs as processes of this machine, each in a directory of its own.
 
 mod copy;
+pub mod guard;
 mod limits;
 mod process;
 mod repository;
@@ -30,7 +31,7 @@ use crate::engine::executor::{
 };
 use crate::workflow::plan;
 
-pub use self::tree::kill_run;
+pub use self::tree::{end_orphans, kill_run};
 
 impl From<CopyError> for ExecError {
     fn from(error: CopyError) -> ExecError {
@@ -190,7 +191,7 @@ impl Local {
         let tag = self.job_tag(&site.job);
         let groups = self.left.lock().unwrap_or_else(|e| e.into_inner()).remove(&tag);
         if let Some(groups) = groups {
-            let tree = Tree { tag, groups };
+            let tree = Tree::new(tag, groups);
             let stuck = tree.end(self.shared.workspace.stop.terminate).await;
             if !stuck.is_empty() {
                 return Err(ExecError::infrastructure(not_killed(&stuck)));

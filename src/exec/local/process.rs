@@ -240,7 +240,7 @@ impl Running {
     async fn finish(mut self, start: &Start<'_>, sink: &dyn OutputSink, cancel: &Cancel) -> Ended {
         // Should the future be dropped half way, nothing may be left running.
         let mut guard = Guard { group: self.pid, armed: true };
-        let tree = Tree { tag: start.tag.to_owned(), groups: vec![self.pid] };
+        let tree = Tree::new(start.tag.to_owned(), vec![self.pid]);
         let mut timeout = start.timeout.map(|timeout| Instant::now() + timeout);
         let mut ladder: Option<Ladder> = None;
         let mut killed = false;

@@ -118,15 +118,22 @@ struct Look {
 }
 
 /// A set of processes: those of a step, of a job, or of a run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Tree {
     /// Prefix of the tags, ending in `/`.
-    pub(super) tag: String,
+    tag: String,
     /// Process groups that belong here.
-    pub(super) groups: Vec<Pid>,
+    groups: Vec<Pid>,
+    /// Who was a member once, by number and start: one in a session of its own and with an
+    /// environment of its own is known by its parent alone, and the parent may end.
+    seen: Mutex<HashMap<i32, u64>>,
 }
 
 impl Tree {
+    pub(super) fn new(tag: String, groups: Vec<Pid>) -> Tree {
+        Tree { tag, groups, seen: Mutex::default() }
+    }
+
     /// Looks at all descendants of this process. What was a member once stays one: a dead process
     /// no longer shows its environment.
     fn look(&self, seen: &mut HashMap<i32, u64>) -> Look {
@@ -165,7 +172,7 @@ impl Tree {
     }
 
     fn members(&self) -> Vec<Process> {
-        self.look(&mut HashMap::new()).members
+        self.look(&mut self.seen.lock().unwrap_or_else(|e| e.into_inner())).members
     }
 
     /// Whether nothing of the tree lives.
@@ -183,9 +190,8 @@ impl Tree {
     /// Kills every member and waits until all are gone; the pids of those that would not go.
     pub(super) async fn kill(&self) -> Vec<i32> {
         let limit = Instant::now() + GONE_LIMIT;
-        let mut seen = HashMap::new();
         loop {
-            let stopped = self.stop(&mut seen, limit);
+            let stopped = self.stop(&mut self.seen.lock().unwrap_or_else(|e| e.into_inner()), limit);
             for process in &stopped {
                 process.signal(Signal::KILL);
             }
@@ -287,18 +293,40 @@ fn has_unknown_child() -> bool {
     }
 }
 
+/// Kills all that is left below this process when its run has ended, save what somebody waits for: an
+/// orphan without tag and group, whose step nobody can tell any more.
+pub fn end_orphans() {
+    let limit = Instant::now() + GONE_LIMIT;
+    while has_unknown_child() && Instant::now() < limit {
+        let own = std::process::id() as i32;
+        let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+        for process in all_processes() {
+            children.entry(process.parent).or_default().push(process);
+        }
+        let mut open: Vec<Process> = children.remove(&own).unwrap_or_default();
+        open.retain(|process| !is_direct(process.pid));
+        if open.is_empty() {
+            return;
+        }
+        while let Some(process) = open.pop() {
+            open.extend(children.remove(&process.pid).unwrap_or_default());
+            process.signal(Signal::KILL);
+            if process.parent == own {
+                reap(process.pid);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Kills what a run that ended without cleaning up (its runner was killed) left behind, wherever
 /// its processes hang now. Returns how many there were.
 pub fn kill_run(run: &str) -> usize {
     let prefix = format!("{run}/");
-    let own = std::process::id() as i32;
     let mut killed: HashSet<(i32, u64)> = HashSet::new();
     loop {
-        let found: Vec<Process> = all_processes()
-            .into_iter()
-            .filter(|process| process.pid != own && !process.is_dead() && has_tag(process.pid, &prefix))
-            .filter(|process| !killed.contains(&(process.pid, process.start)))
-            .collect();
+        let mut found = members_of_run(&prefix);
+        found.retain(|process| !killed.contains(&(process.pid, process.start)));
         if found.is_empty() {
             return killed.len();
         }
@@ -310,6 +338,32 @@ pub fn kill_run(run: &str) -> usize {
             killed.insert((process.pid, process.start));
         }
     }
+}
+
+/// The living processes with a tag, those of their groups, and all that descend from either.
+fn members_of_run(prefix: &str) -> Vec<Process> {
+    let own = std::process::id() as i32;
+    let all: Vec<Process> = all_processes().into_iter().filter(|p| p.pid != own && !p.is_dead()).collect();
+    let tagged: HashSet<i32> = all.iter().map(|p| p.pid).filter(|pid| has_tag(*pid, prefix)).collect();
+    let groups: HashSet<i32> = all.iter().filter(|p| tagged.contains(&p.pid)).map(|p| p.group).collect();
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    let mut members: HashMap<i32, Process> = HashMap::new();
+    let mut open = Vec::new();
+    for process in all {
+        if tagged.contains(&process.pid) || groups.contains(&process.group) {
+            members.insert(process.pid, process);
+            open.push(process.pid);
+        } else {
+            children.entry(process.parent).or_default().push(process);
+        }
+    }
+    while let Some(parent) = open.pop() {
+        for process in children.remove(&parent).unwrap_or_default() {
+            members.insert(process.pid, process);
+            open.push(process.pid);
+        }
+    }
+    members.into_values().collect()
 }
 
 #[cfg(test)]
