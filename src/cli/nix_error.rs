@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::base::source::{Place, SpanId};
 use crate::diag::Diagnostic;
+use crate::eval::EvalError;
 use crate::eval::error::TraceFrame;
-use crate::eval::{ErrorKind, EvalError};
 
 /// Frames of a trace that are shown without `--show-trace`.
 const SHORT_TRACE: usize = 3;
@@ -24,9 +24,8 @@ pub(super) fn plain(error: &EvalError, show_trace: bool) -> String {
         text.push_str("\nerror: ");
     }
     line(&mut text, &error.text());
-    // What `throw` and `abort` raise has no place of its own in Nix; the frame of the call tells it.
-    let placeless = traced && matches!(error.kind, ErrorKind::Throw | ErrorKind::Abort);
-    if let Some(place) = error.span.resolve().filter(|_| !placeless) {
+    let span = if error.nix_span.is_none() { error.span } else { error.nix_span };
+    if let Some(place) = span.resolve().filter(|_| !(error.placeless && traced)) {
         place_lines(&mut text, "", &place);
     }
     if let Some(names) = one_of(&error.suggestions) {
@@ -63,7 +62,7 @@ fn with_prefix(prefix: &str, text: &str) -> String {
             (_, false) => {
                 out.push('\n');
                 out.extend(std::iter::repeat_n(' ', prefix.len() + 1));
-                out.push_str(l);
+                out.push_str(l.trim_end());
             }
         }
     }
@@ -222,6 +221,7 @@ fn one_of(names: &[String]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::base::source::{Source, SourceName, register};
+    use crate::eval::ErrorKind;
 
     #[test]
     fn traces_are_laid_out_as_nix_does() {

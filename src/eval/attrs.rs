@@ -145,10 +145,31 @@ pub fn missing(name: Symbol, set: &Attrs<'_>, span: SpanId) -> Box<EvalError> {
     .suggest(near)
 }
 
-/// Names near to one that was not found, nearest first, at most three.
+/// Names near to one that was not found, as Nix chooses them: at most two letters apart, nearest first, at most
+/// five.
 #[cold]
 pub fn near(name: Symbol, known: impl Iterator<Item = Symbol>) -> Vec<String> {
-    let known: Vec<_> = known.map(|k| k.text()).collect();
-    let found = crate::base::suggest::nearest(&name.text(), known.iter().map(|k| &**k));
-    found.into_iter().map(str::to_owned).collect()
+    let mut found: Vec<(usize, &'static [u8])> = known
+        .filter(|k| k.name().len().abs_diff(name.name().len()) <= MOST_APART)
+        .map(|k| (letters_apart(name.name(), k.name()), k.name()))
+        .filter(|(distance, _)| *distance <= MOST_APART)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().take(5).map(|(_, k)| String::from_utf8_lossy(k).into_owned()).collect()
+}
+
+const MOST_APART: usize = 2;
+
+/// The edit distance: insertions, deletions and changes of bytes.
+fn letters_apart(a: &[u8], b: &[u8]) -> usize {
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut corner = std::mem::replace(&mut last[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let here = (corner + usize::from(x != y)).min(last[j] + 1).min(last[j + 1] + 1);
+            corner = std::mem::replace(&mut last[j + 1], here);
+        }
+    }
+    last[b.len()]
 }

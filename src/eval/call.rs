@@ -397,7 +397,9 @@ fn call_trace<'h>(e: Box<EvalError>, code: &'h Code<'h>, span: SpanId) -> Box<Ev
 #[cold]
 #[inline(never)]
 fn builtin_trace(e: Box<EvalError>, name: &str, span: SpanId) -> Box<EvalError> {
-    e.or_at(span).context(format!("while calling the '{name}' builtin"), span)
+    let e = e.of_builtin(span);
+    // What `addErrorContext` adds says enough.
+    if name == "addErrorContext" { e } else { e.context(format!("while calling the '{name}' builtin"), span) }
 }
 
 fn function_name(code: &Code<'_>) -> String {

@@ -73,6 +73,10 @@ pub struct EvalError {
     pub message: Rc<[u8]>,
     /// The place of the failing expression.
     pub span: SpanId,
+    /// Where Nix says it is, if elsewhere; [`SpanId::NONE`] beside `placeless` if nowhere.
+    pub nix_span: SpanId,
+    /// Whether Nix gives it no place of its own, as for what builtins find wrong: the frame of the call tells it.
+    pub placeless: bool,
     /// Names that may have been meant.
     pub suggestions: Rc<[String]>,
     /// Diagnostics of a file with syntax errors.
@@ -92,6 +96,8 @@ impl EvalError {
             kind,
             message: message.as_ref().into(),
             span,
+            nix_span: SpanId::NONE,
+            placeless: matches!(kind, ErrorKind::Throw | ErrorKind::Abort),
             suggestions: Rc::new([]),
             diagnostics: Rc::new([]),
             trace: None,
@@ -122,6 +128,23 @@ impl EvalError {
     pub fn or_at(mut self: Box<Self>, span: SpanId) -> Box<EvalError> {
         if self.span.is_none() {
             self.span = span;
+        }
+        self
+    }
+
+    /// Sets the place that Nix tells, where it is another one.
+    #[cold]
+    pub fn nix_at(mut self: Box<Self>, span: SpanId) -> Box<EvalError> {
+        self.nix_span = span;
+        self
+    }
+
+    /// Marks an error that a builtin called at `span` has found itself.
+    #[cold]
+    pub fn of_builtin(mut self: Box<Self>, span: SpanId) -> Box<EvalError> {
+        if self.span.is_none() || self.span == span {
+            self.span = span;
+            self.placeless = true;
         }
         self
     }

@@ -18,9 +18,12 @@ impl<'h> Evaluation<'h> {
                 let set = self.eval(base, frame, env)?;
                 let Value::Attrs(a) = set else { return Err(self.expected("a set", set, base.span)) };
                 let Some(slot) = a.get_hinted(*name, hint) else {
-                    return Err(super::attrs::missing(*name, a, *name_span));
+                    return Err(super::attrs::missing(*name, a, *name_span).nix_at(e.span));
                 };
-                self.force_attr(slot, *name, e.span)
+                match self.force(slot) {
+                    Ok(v) => Ok(v),
+                    Err(err) => Err(attr_trace(err, a, *name)),
+                }
             }
             Kind::Call { func, args, captures } => {
                 let region = (self.heap.mark(), self.frame_writes);
@@ -61,7 +64,10 @@ impl<'h> Evaluation<'h> {
                 self.eval(body, frame, env)
             }
             Kind::Interp { parts, path } => self.interpolate(parts, *path, e.span, frame, env),
-            Kind::Not(x) => Ok(Value::Bool(!self.condition(x, frame, env)?)),
+            Kind::Not(x) => match self.condition(x, frame, env) {
+                Ok(b) => Ok(Value::Bool(!b)),
+                Err(err) => Err(err.context("in the argument of the not operator", x.span)),
+            },
             _ => self.eval_rare(e, frame, env),
         }
     }
@@ -75,7 +81,7 @@ impl<'h> Evaluation<'h> {
             Kind::SearchPath(p) => self.search_path(p, e.span),
             Kind::WithVar { name, scopes } => self.with_var(*name, scopes, e.span, frame, env),
             Kind::Select { base, path, default } => {
-                match self.select(base, path, default.is_some(), frame, env)? {
+                match self.select(base, path, default.is_some(), e.span, frame, env)? {
                     Some(v) => Ok(v),
                     None => match default {
                         Some(d) => self.eval(d, frame, env),
@@ -130,15 +136,6 @@ impl<'h> Evaluation<'h> {
         match self.eval(e, frame, env)? {
             Value::Bool(b) => Ok(b),
             v => Err(self.expected("a Boolean", v, e.span)),
-        }
-    }
-
-    /// Forces an attribute that was selected, adding to the trace which.
-    #[inline(always)]
-    pub(super) fn force_attr(&mut self, slot: &Slot<'h>, name: Symbol, span: SpanId) -> Res<Value<'h>> {
-        match self.force(slot) {
-            Ok(v) => Ok(v),
-            Err(e) => Err(e.context(format!("while evaluating the attribute '{}'", name.text()), span)),
         }
     }
 
@@ -261,24 +258,63 @@ impl<'h> Evaluation<'h> {
         base: &'h Expr<'h>,
         path: &'h [AttrName<'h>],
         lenient: bool,
+        span: SpanId,
         frame: Frame<'h>,
         env: Env<'h>,
     ) -> Res<Option<Value<'h>>> {
         let mut v = self.eval(base, frame, env)?;
         let mut at = base.span;
+        // The attribute met last, which Nix names together with the whole path.
+        let mut last: Option<(&'h Attrs<'h>, Symbol)> = None;
         for part in path {
-            let (name, span) = self.attr_name(part, frame, env)?;
-            let Value::Attrs(a) = v else {
-                return if lenient { Ok(None) } else { Err(self.expected("a set", v, at)) };
-            };
-            match a.get(name) {
-                Some(slot) => v = self.force_attr(slot, name, span)?,
-                None if lenient => return Ok(None),
-                None => return Err(super::attrs::missing(name, a, span)),
+            let step = self.attr_name(part, frame, env).and_then(|(name, name_span)| {
+                let Value::Attrs(a) = v else {
+                    if lenient {
+                        return Ok(None);
+                    }
+                    return Err(self.expected("a set", v, at).context("while selecting an attribute", span));
+                };
+                let Some(slot) = a.get(name) else {
+                    if lenient {
+                        return Ok(None);
+                    }
+                    return Err(super::attrs::missing(name, a, name_span).nix_at(span));
+                };
+                last = Some((a, name));
+                at = name_span;
+                self.force(slot).map(Some)
+            });
+            match step {
+                Ok(Some(next)) => v = next,
+                Ok(None) => return Ok(None),
+                Err(e) => return Err(self.path_trace(e, last, path, frame, env)),
             }
-            at = span;
         }
         Ok(Some(v))
+    }
+
+    #[cold]
+    fn path_trace(
+        &mut self,
+        e: Box<EvalError>,
+        last: Option<(&'h Attrs<'h>, Symbol)>,
+        path: &'h [AttrName<'h>],
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Box<EvalError> {
+        let Some(place) = last.and_then(|(a, name)| a.find(name)).map(|a| a.span).filter(|s| !s.is_none())
+        else {
+            return e;
+        };
+        let mut shown = Vec::new();
+        for part in path {
+            let name = match part {
+                AttrName::Static(name, _) => Some(*name),
+                AttrName::Dynamic(_) => self.attr_name(part, frame, env).ok().map(|found| found.0),
+            };
+            shown.push(name.map_or_else(|| "\"${…}\"".to_owned(), super::coerce::attr_text));
+        }
+        e.context(format!("while evaluating the attribute '{}'", shown.join(".")), place)
     }
 
     fn attr_name(&mut self, part: &'h AttrName<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<(Symbol, SpanId)> {
@@ -289,7 +325,12 @@ impl<'h> Evaluation<'h> {
                     self.no_context(s, e.span)?;
                     Ok((s.symbol(), e.span))
                 }
-                v => Err(self.expected("a string", v, e.span)),
+                v => {
+                    let e_span = e.span;
+                    Err(self
+                        .expected("a string", v, e_span)
+                        .context("while evaluating an attribute name", e_span))
+                }
             },
         }
     }
@@ -387,8 +428,10 @@ impl<'h> Evaluation<'h> {
     }
 
     fn concat(&mut self, a: Value<'h>, b: Value<'h>, l: SpanId, r: SpanId, span: SpanId) -> Res<Value<'h>> {
-        let Value::List(x) = a else { return Err(self.expected("a list", a, l)) };
-        let Value::List(y) = b else { return Err(self.expected("a list", b, r)) };
+        let during =
+            |e: Box<EvalError>| e.context("while evaluating one of the elements to concatenate", span);
+        let Value::List(x) = a else { return Err(during(self.expected("a list", a, l))) };
+        let Value::List(y) = b else { return Err(during(self.expected("a list", b, r))) };
         if x.items.is_empty() {
             return Ok(b);
         }
@@ -443,6 +486,19 @@ impl<'h> Evaluation<'h> {
             Value::Float(_, x) => Ok(x),
             v => Err(self.expected(wanted, v, span)),
         }
+    }
+}
+
+/// Adds to the trace which attribute was evaluated, at the place where it was written.
+#[cold]
+#[inline(never)]
+fn attr_trace(e: Box<EvalError>, set: &Attrs<'_>, name: Symbol) -> Box<EvalError> {
+    match set.find(name).map(|a| a.span) {
+        Some(span) if !span.is_none() => {
+            let shown = super::coerce::attr_text(name);
+            e.context(format!("while evaluating the attribute '{shown}'"), span)
+        }
+        _ => e,
     }
 }
 
