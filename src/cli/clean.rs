@@ -5,13 +5,15 @@ use std::fmt::Write;
 use clap::Args;
 
 use super::error::{CliError, Exit, print};
+use crate::engine::kept;
 use crate::engine::rundir::{self, Found};
 use crate::exec::local;
 
 const EXAMPLES: &str = "\
 Examples:
   nixactions clean --dry-run
-  nixactions clean";
+  nixactions clean
+  nixactions clean --caches";
 
 /// Remove workspaces and processes that earlier runs left behind
 #[derive(Args, Debug)]
@@ -20,6 +22,9 @@ pub(super) struct CleanArgs {
     /// Only show what would be removed
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Also remove what is kept for later runs: caches, and the outputs of unchanged jobs
+    #[arg(long)]
+    caches: bool,
 }
 
 /// Removes the directories of all runs that are no longer going.
@@ -49,6 +54,13 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit, CliError> {
     }
     for run in &live {
         let _ = writeln!(text, "kept {}, which is running", run.path.display());
+    }
+    if args.caches {
+        let (entries, bytes) = kept::usage(&root);
+        let _ = match args.dry_run {
+            true => writeln!(text, "would remove {entries} cache entries of {bytes} bytes"),
+            false => writeln!(text, "removed {} of {entries} cache entries", kept::clear(&root)),
+        };
     }
     if text.is_empty() && failed.is_empty() {
         let _ = writeln!(text, "nothing to remove in {}", shown.display());

@@ -17,7 +17,11 @@ pub(super) fn text(plan: &Plan) -> String {
         for (i, job) in plan.jobs.iter().filter(|j| levels[j.name.as_str()] == level).enumerate() {
             let number = if i == 0 { format!("{}", level + 1) } else { String::new() };
             // Writing to a string cannot fail.
-            let _ = write!(out, "{number:>3}  {:width$}  {}", job.name, count(job.steps.len(), "step"));
+            let what = match &job.call {
+                Some(call) => format!("ends {}", call.workflow),
+                None => count(job.steps.len(), "step"),
+            };
+            let _ = write!(out, "{number:>3}  {:width$}  {what}", job.name);
             let facts = facts(job);
             if !facts.is_empty() {
                 let _ = write!(out, "  {}", facts.join("; "));
@@ -62,10 +66,9 @@ fn levels(plan: &Plan) -> BTreeMap<&str, usize> {
     let mut levels: BTreeMap<&str, usize> = plan.jobs.iter().map(|j| (j.name.as_str(), 0)).collect();
     let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
-    for job in &plan.jobs {
-        let needs = job.needs.iter().filter(|n| levels.contains_key(n.as_str()));
-        waiting.insert(&job.name, needs.clone().count());
-        for need in needs {
+    for (job, after) in plan.jobs.iter().zip(plan.comes_after()) {
+        waiting.insert(&job.name, after.len());
+        for need in after {
             dependents.entry(need).or_default().push(&job.name);
         }
     }

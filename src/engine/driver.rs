@@ -351,9 +351,9 @@ fn make_slots(
 fn announce(shared: &Shared, dir: &RunDir, max_parallel: usize) {
     let plan = &shared.plan;
     let name = |text: &String| Name::from(text.as_str());
-    let info = |job: &crate::workflow::plan::Job| JobInfo {
+    let info = |(job, after): (&crate::workflow::plan::Job, Vec<&str>)| JobInfo {
         name: name(&job.name),
-        needs: job.needs.iter().map(name).collect(),
+        needs: after.into_iter().map(Name::from).collect(),
         steps: job.steps.iter().map(|step| name(&step.name)).collect(),
         executor: name(&job.executor.name),
     };
@@ -363,7 +363,7 @@ fn announce(shared: &Shared, dir: &RunDir, max_parallel: usize) {
         project_dir: plan.project_dir.clone(),
         run_dir: dir.path().to_path_buf(),
         max_parallel,
-        jobs: plan.jobs.iter().map(info).collect(),
+        jobs: plan.jobs.iter().zip(plan.comes_after()).map(info).collect(),
     });
     let pure = shared.options.pure;
     let names = if pure { Vec::new() } else { shared.options.outside.overridden(plan) };

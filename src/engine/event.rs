@@ -433,7 +433,7 @@ pub enum EventKind {
 pub struct JobInfo {
     /// Its name.
     pub name: Name,
-    /// What it needs.
+    /// What it comes after: its needs; the jobs of a call stand before the job that sums them up.
     pub needs: Vec<Name>,
     /// Names of its steps.
     pub steps: Vec<Name>,

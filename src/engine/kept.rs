@@ -119,25 +119,14 @@ impl Kept {
                 let _ = remove_tree(&making.path());
             }
         }
-        let mut entries = Vec::new();
-        for kind in ["cache", "unchanged"] {
-            for scope in fs::read_dir(self.root.join(kind)).into_iter().flatten().flatten() {
-                for entry in fs::read_dir(scope.path()).into_iter().flatten().flatten() {
-                    let path = entry.path();
-                    let Some(about) = read_about(&path) else { continue };
-                    let used = fs::metadata(path.join("lock")).and_then(|m| m.modified()).unwrap_or(now);
-                    entries.push((used, about.bytes, path));
-                }
-            }
-        }
-        entries.sort();
-        let mut total: u64 = entries.iter().map(|e| e.1).sum();
-        for (used, bytes, path) in entries {
-            if total <= limit() && age(used) <= UNUSED {
+        let entries = entries(&self.root, now);
+        let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        for entry in entries {
+            if total <= limit() && age(entry.at) <= UNUSED {
                 break;
             }
-            if self.remove(&path) {
-                total -= bytes;
+            if self.remove(&entry.path) {
+                total -= entry.bytes;
             }
         }
     }
@@ -155,6 +144,42 @@ impl Kept {
         }
         remove_tree(&old).is_ok()
     }
+}
+
+/// What is kept between runs below a cache directory: entries and their size in bytes.
+pub fn usage(cache_root: &Path) -> (usize, u64) {
+    let entries = entries(&cache_root.join("kept"), SystemTime::now());
+    (entries.len(), entries.iter().map(|entry| entry.bytes).sum())
+}
+
+/// Removes all that is kept between runs and that no run reads now; how many entries went.
+pub fn clear(cache_root: &Path) -> usize {
+    let kept = Kept::new(cache_root, "cache", "");
+    entries(&kept.root, SystemTime::now()).iter().filter(|entry| kept.remove(&entry.path)).count()
+}
+
+/// An entry as the eviction sees it; those used least lately come first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Used {
+    at: SystemTime,
+    bytes: u64,
+    path: PathBuf,
+}
+
+fn entries(root: &Path, now: SystemTime) -> Vec<Used> {
+    let mut found = Vec::new();
+    for kind in ["cache", "unchanged"] {
+        for scope in fs::read_dir(root.join(kind)).into_iter().flatten().flatten() {
+            for entry in fs::read_dir(scope.path()).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let Some(about) = read_about(&path) else { continue };
+                let at = fs::metadata(path.join("lock")).and_then(|m| m.modified()).unwrap_or(now);
+                found.push(Used { at, bytes: about.bytes, path });
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// `$NIXACTIONS_CACHE_LIMIT` in bytes, else the default.

@@ -17,7 +17,7 @@ mod groups;
 pub mod history;
 mod host;
 mod job;
-mod kept;
+pub mod kept;
 pub mod machine;
 pub mod mask;
 mod notify;

@@ -14,6 +14,7 @@ pub use self::parts::{
     StepValue, Text,
 };
 
+mod order;
 mod parts;
 
 /// Environment variables; `None` unsets the variable.

@@ -98,6 +98,23 @@ fn calls_nest_and_take_functions_values_and_matrices() {
 }
 
 #[test]
+fn pictures_show_the_jobs_of_a_call_before_the_job_that_ends_it() {
+    let project = Project::new(
+        r#"jobs.build = { uses = ./build.nix; "with".target = "x86"; };
+           jobs.use = { needs = [ "build" ]; inputs = [ "build/bin" ]; steps = [ { bash = "true"; } ]; };"#,
+    )
+    .with("build.nix", BUILD);
+    let plan = project.call(&["plan", "ci.nix"]);
+    assert!(plan.out.starts_with("ci: 5 jobs, 5 levels") && plan.out.contains("ends build"), "{}", plan.out);
+    let dot = project.call(&["graph", "ci.nix", "--format", "dot"]);
+    assert!(
+        dot.out.contains("\"build/report\" -> \"build\"") && dot.out.contains("[label=\"build/bin\"]"),
+        "{}",
+        dot.out
+    );
+}
+
+#[test]
 fn providers_of_a_call_run_once_for_all_its_jobs() {
     let ran = Project::new(
         r#"

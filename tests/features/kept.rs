@@ -84,6 +84,17 @@ fn runs_at_the_same_time_keep_whole_caches() {
     assert_eq!(left, 0, "nothing half made is left");
 }
 
+#[test]
+fn caches_are_removed_on_demand() {
+    let project = Project::new(&cached("k", ""));
+    project.ok(&[]);
+    let ran = project.call(&["clean", "--caches", "--dry-run"]);
+    assert!(ran.out.contains("would remove 1 cache entries"), "{}", ran.out);
+    let ran = project.call(&["clean", "--caches"]);
+    assert!(ran.out.contains("removed 1 of 1 cache entries"), "{}", ran.out);
+    assert_eq!(project.ok(&[]).all("cache-restored").len(), 0);
+}
+
 const UNCHANGED: &str = r#"
     jobs.build = {
       skipIfUnchanged.inputs = [ "src" ];

@@ -86,16 +86,22 @@ fn of_plan(plan: &Plan) -> Graph {
         plan.jobs.iter().enumerate().map(|(i, j)| (j.name.as_str(), i)).collect();
     let node = |job: &crate::workflow::plan::Job| Node {
         name: job.name.clone(),
-        note: format!("{} step{}", job.steps.len(), if job.steps.len() == 1 { "" } else { "s" }),
+        note: match &job.call {
+            Some(call) => format!("ends {}", call.workflow),
+            None => format!("{} step{}", job.steps.len(), if job.steps.len() == 1 { "" } else { "s" }),
+        },
         conditional: job.condition != Condition::Success,
         look: Look::Planned,
     };
     let mut edges = Vec::new();
-    for (to, job) in plan.jobs.iter().enumerate() {
-        for need in &job.needs {
+    for (to, (job, after)) in plan.jobs.iter().zip(plan.comes_after()).enumerate() {
+        for need in after {
             // A plan from elsewhere may name a job that it does not hold.
-            let Some(&from) = places.get(need.as_str()) else { continue };
-            let gives = |name: &str| plan.jobs[from].outputs.iter().any(|output| output.name == name);
+            let Some(&from) = places.get(need) else { continue };
+            // The artifacts of a called workflow are named after the job that calls it.
+            let called = |name: &str| name.strip_prefix(need).is_some_and(|rest| rest.starts_with('/'));
+            let gives =
+                |name: &str| called(name) || plan.jobs[from].outputs.iter().any(|output| output.name == name);
             let names: Vec<&str> = job.inputs.iter().map(|i| i.name.as_str()).filter(|n| gives(n)).collect();
             edges.push(Edge { from, to, label: names.join(", ") });
         }
