@@ -64,7 +64,7 @@ impl Options {
     pub fn from_process() -> Options {
         let ambient: Vars = std::env::vars_os().collect();
         Options {
-            outside: Outside { ambient, overrides: Vec::new() },
+            outside: Outside { ambient, ..Outside::default() },
             pure: false,
             keep: std::env::var_os("NIXACTIONS_KEEP_WORKSPACE").is_some_and(|v| v == "1"),
             max_parallel: None,
@@ -339,6 +339,7 @@ fn make_slots(
             executor: job.executor.clone(),
             keep: options.keep,
             stop: options.stop,
+            deps: deps_of(plan, &job.executor.name),
         };
         let name = job.executor.name.clone();
         let executor =
@@ -346,6 +347,16 @@ fn make_slots(
         slots.insert(name, Slot { executor, ready: OnceCell::new(), begun: AtomicBool::new(false) });
     }
     Ok(slots)
+}
+
+/// The packages that the steps of an executor's jobs have on their `PATH`.
+fn deps_of(plan: &Plan, executor: &str) -> Vec<PathBuf> {
+    let jobs = plan.jobs.iter().filter(|job| job.executor.name == executor);
+    let mut deps: Vec<PathBuf> =
+        jobs.flat_map(|job| &job.steps).flat_map(|step| step.deps.iter().cloned()).collect();
+    deps.sort_unstable();
+    deps.dedup();
+    deps
 }
 
 fn announce(shared: &Shared, dir: &RunDir, max_parallel: usize) {

@@ -25,6 +25,8 @@ pub struct Outside {
     pub ambient: Vars,
     /// `--env-file`, then `-e`: later ones win.
     pub overrides: Vec<(String, String)>,
+    /// The ambient environment is that of another machine, whose files cannot be looked at here.
+    pub foreign: bool,
 }
 
 /// Variables that the ambient environment never overrides: the machine's and the runner's own.
@@ -35,6 +37,30 @@ pub fn is_protected(name: &OsStr) -> bool {
         b"HOME" | b"USER" | b"LOGNAME" | b"SHELL" | b"LANG" | b"TERM" | b"TZ" | b"TMPDIR" | b"PATH"
     ) || bytes.starts_with(b"LC_")
         || is_runner_name(bytes)
+}
+
+/// Variables that mean something only in the session in which nixactions was started.
+fn is_of_session(name: &OsStr) -> bool {
+    const NAMES: [&str; 14] = [
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        "MAIL",
+        "HOSTNAME",
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "COLUMNS",
+        "LINES",
+        "BASH_ENV",
+        "ENV",
+        "PS1",
+        "INVOCATION_ID",
+    ];
+    const BEGINNINGS: [&str; 9] =
+        ["SSH_", "XDG_", "DBUS_", "LD_", "BASH_FUNC_", "TMUX", "STY", "SYSTEMD_", "JOURNAL_"];
+    let bytes = name.as_bytes();
+    NAMES.iter().any(|n| n.as_bytes() == bytes) || BEGINNINGS.iter().any(|b| bytes.starts_with(b.as_bytes()))
 }
 
 /// Names that the runner itself sets.
@@ -62,6 +88,16 @@ impl Outside {
             }
         }
         vars
+    }
+
+    /// The same for a job on another machine: what describes this one and its user's session stays
+    /// here, and what describes the other takes its place.
+    pub fn elsewhere(&self, machine: &[(OsString, OsString)]) -> Outside {
+        let travels = |name: &OsStr| !is_protected(name) && !is_of_session(name);
+        let mut ambient: Vars =
+            self.ambient.iter().filter(|(n, _)| travels(n)).map(|(n, v)| (n.clone(), v.clone())).collect();
+        ambient.extend(machine.iter().cloned());
+        Outside { ambient, overrides: self.overrides.clone(), foreign: true }
     }
 
     /// Puts the overrides over an environment.
@@ -96,6 +132,10 @@ impl Outside {
         let mut vars: Vars =
             self.ambient.iter().filter(|(n, _)| keep(n)).map(|(n, v)| (n.clone(), v.clone())).collect();
         let path = vars.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| DEFAULT_PATH.into());
+        if self.foreign {
+            vars.insert("PATH".into(), path);
+            return vars;
+        }
         let mut dirs: Vec<PathBuf> = Vec::new();
         for program in ["bash", "env"] {
             let found =
@@ -153,7 +193,8 @@ mod tests {
 
     fn outside(pairs: &[(&str, &str)]) -> Outside {
         let ambient = pairs.iter().map(|(n, v)| (n.into(), v.into())).collect();
-        Outside { ambient, overrides: vec![("O".into(), "file".into()), ("O".into(), "flag".into())] }
+        let overrides = vec![("O".into(), "file".into()), ("O".into(), "flag".into())];
+        Outside { ambient, overrides, foreign: false }
     }
 
     fn get<'a>(vars: &'a Vars, name: &str) -> Option<&'a str> {

@@ -138,6 +138,8 @@ pub struct Workspace {
     pub keep: bool,
     /// Times of the stop sequences.
     pub stop: StopPolicy,
+    /// The packages that steps of this executor have on their `PATH`, sorted.
+    pub deps: Vec<PathBuf>,
 }
 
 impl Workspace {
@@ -178,6 +180,9 @@ pub struct JobSite {
     pub control: PathBuf,
     /// Variables that the executor sets (`NIXACTIONS_ARTIFACTS_DIR`, say).
     pub env: Vec<(OsString, OsString)>,
+    /// The variables that describe the machine on which the job runs (`PATH`, `HOME`, …); `None`
+    /// when that is this machine.
+    pub machine: Option<Vec<(OsString, OsString)>>,
 }
 
 impl JobSite {

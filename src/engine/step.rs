@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::beside::Beside;
 use super::condition::{Status, Verdict, decide, status_text};
 use super::dotenv::{self, Dialect};
-use super::environment::{Vars, prefix_path, variable_part};
+use super::environment::{Outside, Vars, prefix_path, variable_part};
 use super::event::{
     Decider, EventKind, Failure, JobResult, Level, Name, Scope, SkipReason, StepEnd, StepRef,
 };
@@ -42,6 +42,8 @@ pub(super) struct Steps<'a> {
     /// For what runs although the job is being stopped: only a kill reaches it.
     after: Cancel,
     runner_vars: Vec<(OsString, OsString)>,
+    /// The environment from outside, where the job runs on another machine.
+    elsewhere: Option<Outside>,
     failed: Option<Failure>,
     failed_step: Option<Name>,
     interrupted: bool,
@@ -173,6 +175,7 @@ impl<'a> Steps<'a> {
             cancel,
             after: cancel.child_hard_only(),
             runner_vars: Vec::new(),
+            elsewhere: site.machine.as_ref().map(|machine| run.shared.options.outside.elsewhere(machine)),
             failed: None,
             failed_step: None,
             interrupted: false,
@@ -228,6 +231,10 @@ impl<'a> Steps<'a> {
 
     fn emit(&self, kind: EventKind) {
         self.runner.emit(kind);
+    }
+
+    fn outside(&self) -> &Outside {
+        self.elsewhere.as_ref().unwrap_or(&self.run.shared.options.outside)
     }
 
     fn masked(&self, text: &str) -> String {
@@ -404,7 +411,7 @@ impl<'a> Steps<'a> {
             })?;
         }
         below.extend([&own, &step.env]);
-        let mut vars = shared.options.outside.compose(self.run.pure(), &below);
+        let mut vars = self.outside().compose(self.run.pure(), &below);
         prefix_path(&mut vars, &[]);
         if reference.index > 0 {
             for (name, value) in self.job_env(reference, &vars, token).await? {
@@ -414,7 +421,7 @@ impl<'a> Steps<'a> {
                 }
             }
         }
-        shared.options.outside.override_in(&mut vars);
+        self.outside().override_in(&mut vars);
         self.runner(reference, &mut vars);
         prefix_path(&mut vars, &step.deps);
         Ok(vars)

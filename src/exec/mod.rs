@@ -1,5 +1,13 @@
 //! Owns: executors.
 //! May import: base diag workflow engine.
 
+mod compose;
+mod custom;
 pub mod local;
+mod nspawn;
+mod oci;
+mod options;
+mod owner;
 pub mod registry;
+mod remote;
+mod ssh;

@@ -3,13 +3,23 @@
 use std::sync::Arc;
 
 use super::local::Local;
+use super::ssh::Ssh;
+use super::{compose, custom, nspawn, oci};
 use crate::engine::executor::{ExecError, Executor, ExecutorRegistry, Workspace};
 
 /// Makes an executor of one kind.
 type Constructor = fn(Workspace) -> Result<Arc<dyn Executor>, ExecError>;
 
 /// One row a kind.
-const KINDS: &[(&str, Constructor)] = &[("local", |workspace| Ok(Arc::new(Local::new(workspace)?)))];
+const KINDS: &[(&str, Constructor)] = &[
+    ("local", |workspace| Ok(Arc::new(Local::new(workspace)?))),
+    ("ssh", |workspace| Ok(Arc::new(Ssh::new(workspace)?))),
+    ("oci", |workspace| oci::new(oci::socket::Kind::Docker, workspace)),
+    ("podman", |workspace| oci::new(oci::socket::Kind::Podman, workspace)),
+    ("nixos-container", nspawn::new),
+    ("compose", compose::new),
+    ("custom", custom::new),
+];
 
 /// All executors of this program.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,8 +65,9 @@ mod tests {
             executor,
             keep: false,
             stop: Default::default(),
+            deps: Vec::new(),
         };
         let error = Registry.create(workspace).err().expect("no such kind");
-        assert!(error.message.contains("`moon`") && error.message.ends_with("local"), "{error}");
+        assert!(error.message.contains("`moon`") && error.message.contains("local, ssh"), "{error}");
     }
 }

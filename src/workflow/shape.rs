@@ -306,11 +306,12 @@ impl Shape<'_> {
     fn executor(&mut self, node: &Node, at: &Spot) {
         let Some(options) = node.attr("options") else { return };
         let spot = Spot::new(at.name.replacen("`executor`", "the executor", 1), place(node, at.key));
-        match (node.attr("kind").and_then(|k| k.value.text()), &options.value.kind) {
-            (Some("local"), _) => {
-                self.check(&options.value, &Type::Record(&schema::LOCAL_EXECUTOR), &spot);
+        let kind = node.attr("kind").and_then(|k| k.value.text()).unwrap_or_default();
+        match (schema::executor(kind), &options.value.kind) {
+            (Some(table), _) => {
+                self.check(&options.value, &Type::Record(table), &spot);
             }
-            (_, Kind::Attrs(_)) => {
+            (None, Kind::Attrs(_)) => {
                 self.data(&options.value);
             }
             _ => self.wrong(&options.value, &Type::Map(&Type::Any, "options"), &spot),

@@ -24,6 +24,14 @@ impl EventSink for Recorder {
     }
 }
 
+impl Recorder {
+    fn has_line(&self, line: &str) -> bool {
+        let is_it =
+            |event: &Event| matches!(&event.kind, EventKind::Log { text, .. } if text.to_text() == line);
+        self.0.lock().expect("unpoisoned").iter().any(is_it)
+    }
+}
+
 /// A plan in the making, with a project directory and a cache of its own.
 pub(crate) struct Run {
     pub(crate) root: TempDir,
@@ -35,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) keep: bool,
     /// Signals to send, each after so many milliseconds from the one before.
     pub(crate) signals: Vec<(u64, i32)>,
+    /// A signal to send when a line has been printed.
+    pub(crate) signal_after_line: Option<(&'static str, i32)>,
 }
 
 pub(crate) struct Ended {
@@ -74,6 +84,7 @@ impl Run {
             overrides: Vec::new(),
             keep: false,
             signals: Vec::new(),
+            signal_after_line: None,
         }
     }
 
@@ -132,7 +143,7 @@ impl Run {
         let mut ambient: BTreeMap<_, _> = [("PATH".into(), path.into())].into();
         ambient.extend(self.ambient.iter().map(|(name, value)| (name.into(), value.into())));
         Options {
-            outside: Outside { ambient, overrides: self.overrides.clone() },
+            outside: Outside { ambient, overrides: self.overrides.clone(), foreign: false },
             keep: self.keep,
             cache_root: self.root().join("cache"),
             stop: StopPolicy {
@@ -162,7 +173,14 @@ impl Run {
         let outcome = runtime.block_on(async {
             let (send, receive) = mpsc::unbounded_channel();
             let signals = self.signals.clone();
+            let (after_line, seen) = (self.signal_after_line, Arc::clone(&recorder));
             tokio::spawn(async move {
+                if let Some((line, signal)) = after_line {
+                    while !seen.has_line(line) {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    let _ = send.send(signal);
+                }
                 for (after, signal) in signals {
                     tokio::time::sleep(Duration::from_millis(after)).await;
                     let _ = send.send(signal);

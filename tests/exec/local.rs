@@ -15,6 +15,14 @@ use nixactions::engine::executor::{
 use nixactions::exec::registry::Registry;
 use nixactions::workflow::plan;
 
+fn venue() -> crate::conformance::Venue {
+    crate::conformance::Venue::new("local", serde_json::json!({}), ())
+}
+
+mod suite {
+    crate::conformance::conforms!(super::venue);
+}
+
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// A run with one job.
@@ -71,6 +79,7 @@ impl Run {
                     terminate: Duration::from_millis(200),
                     timeout_grace: Duration::from_millis(200),
                 },
+                deps: Vec::new(),
             })
             .unwrap();
         let cancel = Cancel::new();
@@ -387,6 +396,7 @@ async fn a_full_disk_is_a_clear_error() {
             executor: job.executor.clone(),
             keep: false,
             stop: StopPolicy::default(),
+            deps: Vec::new(),
         })
         .unwrap();
     let cancel = Cancel::new();

@@ -1,3 +1,13 @@
-//! The executors, seen through the engine's trait.
+//! The executors, seen through the engine: one suite for all of them, and what each has of its own.
 
+mod conformance;
+mod engines;
+#[allow(dead_code, reason = "the tests of the engine use more of it")]
+#[path = "../engine/harness.rs"]
+mod harness;
 mod local;
+mod oci;
+#[path = "../support/services.rs"]
+mod services;
+mod ssh;
+mod sshd;

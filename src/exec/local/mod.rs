@@ -4,7 +4,7 @@ mod copy;
 pub mod guard;
 mod limits;
 mod process;
-mod repository;
+pub(super) mod repository;
 mod tree;
 mod workspace;
 
@@ -108,6 +108,7 @@ impl Local {
             dir,
             control: self.shared.directories.control().join(file_name),
             env: vec![("NIXACTIONS_ARTIFACTS_DIR".into(), artifacts.into_os_string())],
+            machine: None,
         })
     }
 
@@ -388,6 +389,7 @@ mod tests {
             },
             keep: false,
             stop: Default::default(),
+            deps: Vec::new(),
         };
         assert!(Local::new(workspace.clone()).is_ok_and(|local| local.copies));
         workspace.executor.options.insert("copyRepo".into(), "yes".into());

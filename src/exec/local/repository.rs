@@ -18,24 +18,24 @@ const SKIPPED: [&str; 4] = [".git", ".direnv", "target", "node_modules"];
 
 /// Where a working tree's git data is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GitDir {
+pub(in crate::exec) struct GitDir {
     /// The directory with `HEAD` and `index`.
     own: PathBuf,
     /// The directory with objects and references; differs from `own` in a linked work tree.
-    common: PathBuf,
+    pub(in crate::exec) common: PathBuf,
 }
 
 /// What is to be copied into each job directory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Listing {
+pub(in crate::exec) struct Listing {
     /// Paths relative to the project: files and symbolic links, and directories that may be empty.
-    pub(super) paths: Vec<PathBuf>,
+    pub(in crate::exec) paths: Vec<PathBuf>,
     /// Repositories inside the project (the project itself, submodules), by relative path.
-    pub(super) repositories: Vec<(PathBuf, GitDir)>,
+    pub(in crate::exec) repositories: Vec<(PathBuf, GitDir)>,
 }
 
 /// Lists the project. Paths below `exclude` (the run's own workspace) are left out.
-pub(super) fn list(project: &Path, exclude: &Path) -> Result<Listing, CopyError> {
+pub(in crate::exec) fn list(project: &Path, exclude: &Path) -> Result<Listing, CopyError> {
     let mut listing = Listing::default();
     match git_dir(project) {
         Some(git) => list_repository(project, Path::new(""), git, &mut listing)?,
@@ -173,7 +173,7 @@ fn walk(root: &Path, prefix: &Path, exclude: &Path, listing: &mut Listing) -> Re
 }
 
 /// Makes `work_tree/.git`, a repository of its own that shares objects with `git`.
-pub(super) fn copy_git_dir(git: &GitDir, work_tree: &Path) -> Result<(), CopyError> {
+pub(in crate::exec) fn copy_git_dir(git: &GitDir, work_tree: &Path) -> Result<(), CopyError> {
     let target = work_tree.join(".git");
     for dir in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
         let dir = target.join(dir);

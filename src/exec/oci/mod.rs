@@ -1,0 +1,290 @@
+//! The oci and podman executors: jobs in containers, over the engine's own API.
+
+pub(super) mod api;
+pub(super) mod container;
+mod frames;
+mod image;
+pub(super) mod mounts;
+pub(super) mod socket;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper::Method;
+use serde_json::{Value, json};
+
+use self::api::{Api, encode};
+use self::container::{Container, Recipe};
+use self::image::{Auth, Pull};
+use self::socket::Kind;
+use super::options::Options;
+use super::owner;
+use super::remote::host::{self, Host, Session};
+use super::remote::housed::{Housed, Maker};
+use super::remote::site::{Place, Probe, Site};
+use crate::engine::executor::{BoxFuture, Cancel, ExecError, Executor, Workspace, safe_file_name};
+use crate::workflow::plan;
+
+/// Where the workspace lies in a container.
+const ROOT: &str = "/nixactions";
+/// Labels of what belongs to a run.
+const RUN_LABEL: &str = "nixactions.run";
+const OWNER_LABEL: &str = "nixactions.owner";
+
+/// Makes containers.
+struct Containers {
+    api: Api,
+    image: String,
+    pull: Pull,
+    auth: Option<Auth>,
+    platform: Option<String>,
+    user: Option<String>,
+    network: Option<String>,
+    runtime: Option<String>,
+    env: Vec<String>,
+    binds: Vec<String>,
+    memory: Option<(u64, String)>,
+    nano_cpus: Option<u64>,
+    pids: Option<u64>,
+    copies: bool,
+    owner: String,
+}
+
+/// An executor for a workspace.
+pub(super) fn new(kind: Kind, workspace: Workspace) -> Result<Arc<dyn Executor>, ExecError> {
+    let options = Options::of(&workspace);
+    let isolated = options.word("mode", &["shared", "isolated"])? == "isolated";
+    let maker = Containers::read(kind, &workspace, &options)?;
+    Ok(Arc::new(Housed::new(workspace, maker, isolated)))
+}
+
+/// The engine that an executor's options mean.
+pub(super) fn engine(kind: Kind, options: &Options<'_>) -> Result<Api, ExecError> {
+    let socket = match options.text("socket")? {
+        Some(path) => PathBuf::from(path),
+        None => socket::find(kind, &|name| std::env::var(name).ok())?,
+    };
+    Ok(Api::new(&socket, kind.name()))
+}
+
+impl Containers {
+    fn read(kind: Kind, workspace: &Workspace, options: &Options<'_>) -> Result<Containers, ExecError> {
+        let Some(image) = options.text("image")? else {
+            return Err(ExecError::infrastructure(format!(
+                "executor `{}` has no `image`; images made of the steps' packages are not supported yet: name one \
+                 that has a shell, tar and bash",
+                workspace.executor.name
+            )));
+        };
+        let limits = options.get("resources").cloned().unwrap_or(Value::Null);
+        let memory = match limits.get("memory").filter(|v| !v.is_null()) {
+            Some(value) => {
+                let bytes = value.as_u64().or_else(|| value.as_str().and_then(bytes));
+                let bytes = bytes
+                    .ok_or_else(|| options.wrong("resources", "`memory` as \"512M\" or a number of bytes"))?;
+                Some((bytes, value.as_str().map_or_else(|| format!("{bytes} bytes"), str::to_owned)))
+            }
+            None => None,
+        };
+        let cpu = limits.get("cpu").filter(|v| !v.is_null()).map(|value| {
+            let number = value.as_f64().or_else(|| value.as_str().and_then(|t| t.parse().ok()));
+            number
+                .filter(|n| *n > 0.0 && *n < 1e6)
+                .ok_or_else(|| options.wrong("resources", "`cpu` as a number"))
+        });
+        let mut binds = mounts::read(options, "extraMounts", &workspace.project_dir)?;
+        let mut packages: Vec<PathBuf> = workspace.deps.clone();
+        packages.extend(options.texts("extraPackages")?.into_iter().map(PathBuf::from));
+        binds.extend(mounts::of_packages(&packages));
+        Ok(Containers {
+            api: engine(kind, options)?,
+            image: image.to_owned(),
+            pull: match options.word("pull", &["missing", "always", "never"])? {
+                "always" => Pull::Always,
+                "never" => Pull::Never,
+                _ => Pull::Missing,
+            },
+            auth: Auth::read(options)?,
+            platform: options.text("platform")?.map(str::to_owned),
+            user: options.text("user")?.map(str::to_owned),
+            network: options.text("network")?.map(str::to_owned),
+            runtime: options.text("runtime")?.map(str::to_owned),
+            env: options.pairs("containerEnv")?.into_iter().map(|(n, v)| format!("{n}={v}")).collect(),
+            binds,
+            memory,
+            nano_cpus: cpu.transpose()?.map(|n| (n * 1e9) as u64),
+            pids: limits.get("pids").and_then(Value::as_u64),
+            copies: options.flag("copyRepo", true)?,
+            owner: owner::name(workspace),
+        })
+    }
+
+    fn recipe(&self, workspace: &Workspace, job: Option<&plan::Job>) -> Recipe {
+        let mut name = format!("nixactions-{}-{}", workspace.run, safe_file_name(&workspace.executor.name));
+        if let Some(job) = job {
+            name = format!("{name}-{}", safe_file_name(&job.name));
+        }
+        // The engine allows letters, digits, `_`, `.` and `-`.
+        let name: String = name.chars().map(|c| if c == '=' || c == '+' { '_' } else { c }).collect();
+        let mut host = json!({
+            "Init": true,
+            "AutoRemove": true,
+            "Binds": self.binds,
+        });
+        if let Some(network) = &self.network {
+            host["NetworkMode"] = json!(network);
+        }
+        if let Some(runtime) = &self.runtime {
+            host["Runtime"] = json!(runtime);
+        }
+        if let Some((bytes, _)) = self.memory {
+            host["Memory"] = json!(bytes);
+            host["MemorySwap"] = json!(bytes);
+        }
+        if let Some(nano) = self.nano_cpus {
+            host["NanoCpus"] = json!(nano);
+        }
+        if let Some(pids) = self.pids {
+            host["PidsLimit"] = json!(pids);
+        }
+        let body = json!({
+            "Image": self.image,
+            "Entrypoint": ["sh", "-c", container::FIRST],
+            "Cmd": [],
+            "Env": self.env,
+            "OpenStdin": true,
+            "StdinOnce": true,
+            "AttachStdin": true,
+            "User": "0",
+            "WorkingDir": "/",
+            "Labels": {
+                RUN_LABEL: workspace.run.as_str(),
+                OWNER_LABEL: self.owner,
+            },
+            "HostConfig": host,
+        });
+        Recipe {
+            name,
+            body,
+            platform: self.platform.clone(),
+            user: self.user.clone(),
+            memory: self.memory.as_ref().map(|(_, words)| words.clone()),
+        }
+    }
+
+    async fn make(
+        &self,
+        workspace: &Workspace,
+        job: Option<&plan::Job>,
+        cancel: &Cancel,
+    ) -> Result<Site, ExecError> {
+        self.reconcile(workspace).await?;
+        let platform = self.platform.as_deref();
+        image::provide(&self.api, &self.image, self.pull, platform, self.auth.as_ref(), cancel).await?;
+        let container = Arc::new(Container::start(&self.api, self.recipe(workspace, job)).await?);
+        let site = Site::new(Arc::clone(&container) as Arc<dyn Host>, workspace.clone(), self.copies);
+        let ready = async {
+            let probe = site.probe(cancel).await?;
+            self.own_root(&container, &probe, cancel).await?;
+            site.prepare(Place { root: ROOT.into(), cache: None }, probe, cancel).await
+        };
+        match ready.await {
+            Ok(()) => Ok(site),
+            Err(error) => {
+                container.remove().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the directory of the workspace, which belongs to the user of the steps.
+    async fn own_root(&self, container: &Container, probe: &Probe, cancel: &Cancel) -> Result<(), ExecError> {
+        let make = format!("mkdir -p {ROOT} && chown {}:{} {ROOT} && chmod 700 {ROOT}", probe.uid, probe.gid);
+        let root = AsRoot(container);
+        host::run(&root, &["sh", "-c", &make], Vec::new(), cancel)
+            .await?
+            .checked("make the workspace", &root)?;
+        Ok(())
+    }
+
+    /// Removes what runs of this machine and user left that ended without cleaning up.
+    async fn reconcile(&self, workspace: &Workspace) -> Result<(), ExecError> {
+        let filters = json!({ "label": [format!("{OWNER_LABEL}={}", self.owner)] }).to_string();
+        let path = format!("/containers/json?all=true&filters={}", encode(&filters));
+        let answer = self.api.ask(Method::GET, &path, None).await?;
+        let live = owner::runs(workspace).live;
+        for found in answer.json().as_array().into_iter().flatten() {
+            let run =
+                found.pointer(&format!("/Labels/{RUN_LABEL}")).and_then(Value::as_str).unwrap_or_default();
+            let Some(id) = found.get("Id").and_then(Value::as_str) else { continue };
+            if run != &*workspace.run && !live.iter().any(|l| l == run) {
+                container::remove(&self.api, id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A container entered as root.
+struct AsRoot<'a>(&'a Container);
+
+impl Host for AsRoot<'_> {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn open<'a>(&'a self, command: &'a [&'a str]) -> BoxFuture<'a, Result<Session, ExecError>> {
+        Box::pin(self.0.open_as(command, Some("0")))
+    }
+
+    fn as_host(&self) -> &dyn Host {
+        self
+    }
+}
+
+impl Maker for Containers {
+    fn make<'a>(
+        &'a self,
+        workspace: &'a Workspace,
+        job: Option<&'a plan::Job>,
+        cancel: &'a Cancel,
+    ) -> BoxFuture<'a, Result<Site, ExecError>> {
+        Box::pin(self.make(workspace, job, cancel))
+    }
+}
+
+/// A size as `512M` or `2G`, in bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let unit = match text[end..].trim_end_matches(['i', 'B', 'b']).to_ascii_uppercase().as_str() {
+        "" => 1.0,
+        "K" => 1024.0,
+        "M" => 1024.0 * 1024.0,
+        "G" => 1024.0 * 1024.0 * 1024.0,
+        "T" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some((number * unit) as u64).filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let cases = [
+            ("512M", Some(536_870_912)),
+            ("1.5GiB", Some(1_610_612_736)),
+            ("7", Some(7)),
+            ("x", None),
+            ("3Q", None),
+            ("0", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(bytes(text), want, "{text}");
+        }
+    }
+}
