@@ -104,8 +104,8 @@ fn edits_of(context: &Context<'_>, fix: &Fix) -> Option<Vec<(TextRange, String)>
 
 /// `x = x;` to `inherit x;`, and `x = a.x;` to `inherit (a) x;`.
 fn inherit(context: &Context<'_>, at: TextRange) -> Option<Action> {
-    let node = context.root.covering_element(at);
-    let entry = node.ancestors().find(|n| n.kind() == SyntaxKind::NODE_ATTRPATH_VALUE)?;
+    let token = context.document.token_at(at.start().into())?;
+    let entry = token.parent_ancestors().find(|n| n.kind() == SyntaxKind::NODE_ATTRPATH_VALUE)?;
     let entry = ast::AttrpathValue::cast(entry)?;
     let mut attrs = entry.attrpath()?.attrs();
     let name = attr_name(&attrs.next()?)?;

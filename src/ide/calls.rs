@@ -32,7 +32,7 @@ pub fn prepare(context: &Context<'_>, offset: u32) -> Option<Item> {
     Some(Item {
         name: job.written_as.clone(),
         workflow: w.name.name.clone(),
-        spot: present.anywhere(job.name.spot.as_ref())?,
+        spot: present.anywhere_named(job.name.spot.as_ref(), &job.written_as)?,
     })
 }
 

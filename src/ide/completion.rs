@@ -7,7 +7,7 @@ use rnix::ast;
 use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 use rowan::ast::AstNode;
 
-use super::document::range;
+use super::document::{Document, range};
 use super::facts::table_of;
 use super::place::{Context, callee_of, descend, is_at_root, path_names};
 use super::probe::{Answer, Probe, Query, text_for};
@@ -98,11 +98,57 @@ pub fn complete(context: &Context<'_>, offset: u32, probe: &dyn Probe, io: &dyn 
     let before = context.document.token_before(offset);
     let typed = typed_range(before.as_ref(), offset);
     let prefix = context.document.slice(TextRange::new(typed.start(), offset.into())).to_owned();
+    if !before.as_ref().is_some_and(|t| is_text(t, offset))
+        && (typed.is_empty() || context.document.is_broken())
+    {
+        let repaired = repaired(context.document, typed);
+        let context = Context::new(&repaired, context.facts.as_ref().map(|f| f.facts));
+        let end = if typed.is_empty() { offset + 1 } else { typed.end().into() };
+        let items = match repaired.token_before(end) {
+            Some(token) => {
+                let word = range(typed.start().into(), end);
+                at_token(&context, &token, word, end, probe, io).1
+            }
+            None => Vec::new(),
+        };
+        return limit(typed, items, &prefix);
+    }
     let (range, items) = match before {
         Some(token) => at_token(context, &token, typed, offset, probe, io),
         None => (typed, names(context, &context.root, None, probe)),
     };
     limit(range, items, &prefix)
+}
+
+/// The text with what is being written made whole, so that the tree has a place for it: of the ways
+/// to end it, the one that leaves the fewest errors.
+fn repaired(document: &Document, typed: TextRange) -> Document {
+    let letter = if typed.is_empty() { "x" } else { "" };
+    let mut best: Option<(usize, Document)> = None;
+    for end in ["", ";", " = null;", " null;"] {
+        let mut text = document.text().to_string();
+        text.insert_str(typed.end().into(), &format!("{letter}{end}"));
+        let candidate = Document::new(document.path(), text);
+        let errors = candidate.error_count();
+        if best.as_ref().is_none_or(|b| errors < b.0) {
+            best = Some((errors, candidate));
+        }
+        if errors == 0 {
+            break;
+        }
+    }
+    best.map_or_else(|| Document::new(document.path(), document.text().clone()), |b| b.1)
+}
+
+/// Whether what is written after a token belongs to a string, path or comment.
+fn is_text(token: &SyntaxToken, offset: u32) -> bool {
+    use SyntaxKind::*;
+    match token.kind() {
+        TOKEN_COMMENT | TOKEN_STRING_START | TOKEN_STRING_CONTENT | TOKEN_PATH_ABS | TOKEN_PATH_REL
+        | TOKEN_PATH_HOME => true,
+        TOKEN_STRING_END => token.text_range().end() > offset.into(),
+        _ => token.parent().is_some_and(|p| p.kind() == NODE_STRING),
+    }
 }
 
 fn limit(range: TextRange, mut items: Vec<Item>, prefix: &str) -> Completion {

@@ -7,9 +7,9 @@ use rnix::{SyntaxKind, SyntaxNode, TextRange};
 use rowan::ast::AstNode;
 
 use super::document::range;
-use super::facts::Spot;
+use super::facts::{Spot, part_of_path};
 use super::place::{Context, path_names};
-use super::probe::{Answer, Probe, Query, text_for};
+use super::probe::{Answer, Probe, Query, Sliced, slice, slice_text};
 use super::scope::{DefKind, Resolved};
 use super::target::{Role, Target, at, base_text, jobs_written, mentions};
 
@@ -44,10 +44,7 @@ pub fn definition(
             Resolved::Def(d) => vec![here(d.range)],
             Resolved::With(namespaces) => {
                 let name = ident.text().to_string();
-                let found = namespaces.iter().find_map(|n| {
-                    let text = text_for(&context.scopes, n, &n.text().to_string());
-                    place(probe.ask(text, Query::AttributePlace(name.clone())))
-                });
+                let found = namespaces.iter().find_map(|n| attribute_of(context, n, &name, probe));
                 found.into_iter().collect()
             }
             Resolved::Builtin(_) | Resolved::Unknown => Vec::new(),
@@ -64,8 +61,12 @@ pub fn definition(
         Target::Attribute(select, index, name) => {
             let written = written_attribute(context, &select, index).map(here);
             let asked = || {
-                let text = text_for(&context.scopes, &select, &base_text(&select, index)?);
-                place(probe.ask(text, Query::AttributePlace(name.clone())))
+                let base = ast::Select::cast(select.clone())?.expr()?;
+                let sliced = match index {
+                    0 => slice(&context.scopes, base.syntax()),
+                    _ => slice_text(&context.scopes, &select, &base_text(&select, index)?),
+                };
+                attribute_in(context, &sliced, &name, probe)
             };
             written.or_else(asked).into_iter().collect()
         }
@@ -73,17 +74,25 @@ pub fn definition(
     (!spots.is_empty()).then_some(Definition { origin, spots })
 }
 
-fn place(answer: Option<Answer>) -> Option<Spot> {
-    match answer {
-        Some(Answer::Place(spot)) => Some(spot),
+/// Where an attribute of the value of an expression was written.
+fn attribute_of(context: &Context<'_>, expr: &SyntaxNode, name: &str, probe: &dyn Probe) -> Option<Spot> {
+    attribute_in(context, &slice(&context.scopes, expr), name, probe)
+}
+
+fn attribute_in(context: &Context<'_>, sliced: &Sliced, name: &str, probe: &dyn Probe) -> Option<Spot> {
+    match probe.ask(sliced.text.clone(), Query::AttributePlace(name.to_owned()))? {
+        Answer::Place(spot) => Some(spot),
+        Answer::Inside(inside) => {
+            let range = part_of_path(&context.root, sliced.back(inside)?, name);
+            Some(Spot { file: context.document.path().to_owned(), range })
+        }
         _ => None,
     }
 }
 
 fn inherited(context: &Context<'_>, ident: &SyntaxNode, probe: &dyn Probe) -> Option<Spot> {
     let from = ast::Inherit::cast(ident.parent()?)?.from()?.expr()?;
-    let text = text_for(&context.scopes, from.syntax(), &from.syntax().text().to_string());
-    place(probe.ask(text, Query::AttributePlace(ident.text().to_string())))
+    attribute_of(context, from.syntax(), &ident.text().to_string(), probe)
 }
 
 /// Where the job of a name is written; of a copy in a matrix, the job it is a copy of.
@@ -91,7 +100,7 @@ pub fn jobs_named(context: &Context<'_>, name: &str) -> Vec<Spot> {
     if let Some(present) = &context.facts {
         let named = present.facts.jobs().filter(|(_, j)| j.name.name == name || j.written_as == name);
         let mut spots: Vec<Spot> =
-            named.filter_map(|(_, j)| present.anywhere(j.name.spot.as_ref())).collect();
+            named.filter_map(|(_, j)| present.anywhere_named(j.name.spot.as_ref(), &j.written_as)).collect();
         spots.dedup();
         if !spots.is_empty() {
             return spots;

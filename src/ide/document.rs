@@ -62,6 +62,11 @@ impl Document {
         !self.parse().errors().is_empty()
     }
 
+    /// How many errors the tree holds.
+    pub fn error_count(&self) -> usize {
+        self.parse().errors().len()
+    }
+
     /// The text of a range.
     pub fn slice(&self, range: TextRange) -> &str {
         self.text.get(usize::from(range.start())..usize::from(range.end())).unwrap_or_default()

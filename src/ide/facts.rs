@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rnix::TextRange;
+use rnix::{SyntaxNode, TextRange, ast};
+use rowan::ast::AstNode;
 
 use super::document::{Document, range};
+use super::scope::attr_name;
 use crate::base::source::{Place, SpanId};
 use crate::workflow::load::Seen;
 use crate::workflow::model::{Job, RetryRule, Setting, Spanned, Step, Workflow};
@@ -307,6 +309,18 @@ impl Shift {
     }
 }
 
+/// The part of an attribute path that has this name, if the range is such a path; else the range.
+pub fn part_of_path(root: &SyntaxNode, at: TextRange, name: &str) -> TextRange {
+    if at.end() > root.text_range().end() {
+        return at;
+    }
+    let element = root.covering_element(at);
+    let path = element.ancestors().take_while(|n| n.text_range() == at).find_map(ast::Attrpath::cast);
+    let mut parts = path.into_iter().flat_map(|p| p.attrs());
+    let named = parts.find(|a| attr_name(a).as_deref() == Some(name));
+    named.map_or(at, |a| a.syntax().text_range())
+}
+
 /// The facts about a document, with their places moved to its present text.
 pub struct Present<'a> {
     /// The facts.
@@ -327,6 +341,21 @@ impl<'a> Present<'a> {
     pub fn here(&self, spot: Option<&Spot>) -> Option<TextRange> {
         let spot = spot.filter(|s| s.file == self.document.path())?;
         self.shift?.apply(spot.range)
+    }
+
+    /// Where a name is now. The place of a key in a path is the whole path: what counts of it is the
+    /// part with the name.
+    pub fn here_named(&self, spot: Option<&Spot>, name: &str) -> Option<TextRange> {
+        Some(part_of_path(&self.document.root(), self.here(spot)?, name))
+    }
+
+    /// The same for a name in any file; only in this document it is narrowed.
+    pub fn anywhere_named(&self, spot: Option<&Spot>, name: &str) -> Option<Spot> {
+        let mut spot = self.anywhere(spot)?;
+        if spot.file == self.document.path() {
+            spot.range = part_of_path(&self.document.root(), spot.range, name);
+        }
+        Some(spot)
     }
 
     /// A place in any file, moved if it is in this document.

@@ -21,7 +21,7 @@ pub fn hints(context: &Context<'_>, within: TextRange) -> Vec<Hint> {
     let Some(present) = &context.facts else { return Vec::new() };
     let mut out: Vec<Hint> = Vec::new();
     for (w, job) in present.facts.jobs() {
-        if let Some(at) = present.here(job.name.spot.as_ref()) {
+        if let Some(at) = present.here_named(job.name.spot.as_ref(), &job.written_as) {
             let needs: Vec<&str> = job.needed.iter().map(|&n| w.jobs[n].name.name.as_str()).collect();
             let tooltip = match needs.as_slice() {
                 [] => "starts at once: it needs no other job".to_owned(),

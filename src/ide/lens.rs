@@ -23,7 +23,7 @@ pub fn lenses(context: &Context<'_>) -> Vec<Lens> {
     let mut out: Vec<Lens> = Vec::new();
     if let Some(present) = &context.facts {
         for (w, job) in present.facts.jobs() {
-            let Some(range) = present.here(job.name.spot.as_ref()) else { continue };
+            let Some(range) = present.here_named(job.name.spot.as_ref(), &job.written_as) else { continue };
             if !out.iter().any(|l| l.range == range) {
                 let (workflow, job_name) = (w.key.clone(), job.written_as.clone());
                 out.push(Lens { range, workflow, job: job_name, needs: job.needed.len() });

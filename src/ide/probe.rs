@@ -8,14 +8,14 @@
 use std::sync::Arc;
 
 use rnix::ast;
-use rnix::{SyntaxKind, SyntaxNode};
+use rnix::{SyntaxKind, SyntaxNode, TextRange};
 use rowan::ast::AstNode;
 
 use super::document::range;
 use super::facts::Spot;
 use super::place::is_at_root;
 use super::scope::Scopes;
-use crate::base::source::SpanId;
+use crate::base::source::{SourceName, SpanId};
 use crate::base::symbol::Symbol;
 use crate::eval::{Attrs, Evaluation, Value};
 use crate::workflow::load::{Request, Session};
@@ -52,8 +52,10 @@ pub enum Answer {
     Members(Arc<[Member]>),
     /// A value, for people.
     Value(String),
-    /// A place.
+    /// A place in a file.
     Place(Spot),
+    /// A place in the text that was asked about.
+    Inside(TextRange),
 }
 
 /// Who answers questions, within its budget or not at all.
@@ -71,9 +73,55 @@ impl Probe for NoProbe {
     }
 }
 
+/// A text put together from pieces of a document.
+#[derive(Default)]
+pub struct Sliced {
+    /// The text.
+    pub text: String,
+    /// Where each piece is in the text, where in the document, and how long.
+    pieces: Vec<(u32, u32, u32)>,
+}
+
+impl Sliced {
+    fn node(&mut self, node: &SyntaxNode) {
+        let range = node.text_range();
+        self.pieces.push((self.text.len() as u32, range.start().into(), range.len().into()));
+        self.text.push_str(&node.text().to_string());
+    }
+
+    /// Where a range of the text is in the document; `None` for what was added.
+    pub fn back(&self, inside: TextRange) -> Option<TextRange> {
+        let (start, end) = (u32::from(inside.start()), u32::from(inside.end()));
+        let piece = self.pieces.iter().find(|(at, _, len)| *at <= start && end <= at + len)?;
+        Some(range(start - piece.0 + piece.1, end - piece.0 + piece.1))
+    }
+}
+
 /// The text that evaluates `expr` as if it stood at a node.
 pub fn text_for(scopes: &Scopes, at: &SyntaxNode, expr: &str) -> String {
-    let mut out = String::new();
+    slice_text(scopes, at, expr).text
+}
+
+/// The same, and how to find places in what surrounds it again.
+pub fn slice_text(scopes: &Scopes, at: &SyntaxNode, expr: &str) -> Sliced {
+    let mut sliced = scope_of(scopes, at);
+    sliced.text += &format!("({expr}\n)");
+    sliced
+}
+
+/// The text that evaluates an expression of the document where it stands, and how to find its
+/// places again.
+pub fn slice(scopes: &Scopes, expr: &SyntaxNode) -> Sliced {
+    let mut sliced = scope_of(scopes, expr);
+    sliced.text.push('(');
+    sliced.node(expr);
+    sliced.text.push_str("\n)");
+    sliced
+}
+
+/// The names that are seen at a node.
+fn scope_of(scopes: &Scopes, at: &SyntaxNode) -> Sliced {
+    let mut out = Sliced::default();
     let mut enclosing = scopes.enclosing(at);
     enclosing.reverse();
     for (i, (scope, _)) in enclosing.iter().enumerate() {
@@ -81,7 +129,9 @@ pub fn text_for(scopes: &Scopes, at: &SyntaxNode, expr: &str) -> String {
             SyntaxKind::NODE_WITH => {
                 let namespace = ast::With::cast(scope.clone()).and_then(|w| w.namespace());
                 if let Some(n) = namespace.filter(|n| !is_broken(n.syntax())) {
-                    out += &format!("with {n};\n");
+                    out.text += "with ";
+                    out.node(n.syntax());
+                    out.text += ";\n";
                 }
             }
             SyntaxKind::NODE_LET_IN => bindings(scope, &mut out),
@@ -91,15 +141,15 @@ pub fn text_for(scopes: &Scopes, at: &SyntaxNode, expr: &str) -> String {
                 let Some(param) = lambda.param() else { continue };
                 let of_file = i == 0 && is_at_root(scope) && matches!(param, ast::Param::Pattern(_));
                 if of_file && !is_broken(param.syntax()) {
-                    out += &format!("{}:\n", param.syntax());
+                    out.text += &format!("{}:\n", param.syntax());
                 } else {
-                    unknown(scopes, scope, &mut out);
+                    unknown(scopes, scope, &mut out.text);
                 }
             }
             _ => {}
         }
     }
-    out + "(" + expr + "\n)"
+    out
 }
 
 fn is_broken(node: &SyntaxNode) -> bool {
@@ -107,8 +157,8 @@ fn is_broken(node: &SyntaxNode) -> bool {
 }
 
 /// `let … in` of the bindings of a `let` or `rec` that are whole.
-fn bindings(scope: &SyntaxNode, out: &mut String) {
-    out.push_str("let\n");
+fn bindings(scope: &SyntaxNode, out: &mut Sliced) {
+    out.text.push_str("let\n");
     for entry in scope.children() {
         let whole = match entry.kind() {
             SyntaxKind::NODE_INHERIT => true,
@@ -122,11 +172,11 @@ fn bindings(scope: &SyntaxNode, out: &mut String) {
         };
         let ended = entry.last_token().is_some_and(|t| t.kind() == SyntaxKind::TOKEN_SEMICOLON);
         if whole && ended && !is_broken(&entry) {
-            out.push_str(&entry.text().to_string());
-            out.push('\n');
+            out.node(&entry);
+            out.text.push('\n');
         }
     }
-    out.push_str("in\n");
+    out.text.push_str("in\n");
 }
 
 /// Parameters whose arguments nobody knows.
@@ -155,6 +205,9 @@ pub fn answer(session: &mut Session<'_>, request: &Request, text: &str, query: &
         Query::AttributePlace(name) => {
             let Value::Attrs(attrs) = value else { return None };
             let place = attrs.find(Symbol::intern(name))?.span.resolve()?;
+            if *place.source.name() == SourceName::String {
+                return Some(Answer::Inside(range(place.start, place.end)));
+            }
             let file = place.source.path().filter(|p| !p.starts_with(nixlib::ROOT))?.to_owned();
             Some(Answer::Place(Spot { file, range: range(place.start, place.end) }))
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rnix::{SyntaxKind, TextRange};
 
 use super::document::Document;
-use super::facts::Spot;
+use super::facts::{Spot, part_of_path};
 use super::place::Context;
 use super::references::references;
 use super::scope::{Def, DefKind, Resolved, Scopes, plain_content, uses, variables};
@@ -123,6 +123,8 @@ fn strings(
     open: &dyn Fn(&PathBuf) -> Option<Document>,
 ) -> Result<Edits, String> {
     let mut edits = Edits::new();
+    let (_, target) = at(context, offset).ok_or("there is no name here")?;
+    let (Target::Job(name) | Target::Artifact(name)) = target else { return Err("not a name".into()) };
     for Spot { file, range } in references(context, offset).into_iter().map(|r| r.spot) {
         let other = if file == context.document.path() { None } else { open(&file) };
         let document = match &other {
@@ -134,6 +136,7 @@ fn strings(
         if range.end() > root.text_range().end() {
             return Err(format!("{} has changed since it was evaluated", file.display()));
         }
+        let range = part_of_path(&root, range, &name);
         let element = root.covering_element(range);
         let node = element.ancestors().find(|n| n.text_range() == range);
         let edit = match node {

@@ -73,6 +73,10 @@ pub fn attr_name(attr: &ast::Attr) -> Option<String> {
 /// The bytes of a string without holes, in `"…"` or `''…''`.
 pub fn plain_string(node: &SyntaxNode) -> Option<String> {
     let string = ast::Str::cast(node.clone())?;
+    // Taking the parts of a string with errors inside would panic.
+    if node.children().next().is_some() {
+        return None;
+    }
     let mut out = String::new();
     for part in string.normalized_parts() {
         match part {

@@ -76,7 +76,7 @@ pub fn mentions(context: &Context<'_>) -> Vec<Mention> {
     }
     let mut out: Vec<Mention> = Vec::new();
     for mut m in all {
-        let Some(spot) = present.anywhere(Some(&m.spot)) else { continue };
+        let Some(spot) = present.anywhere_named(Some(&m.spot), &m.name) else { continue };
         m.spot = spot;
         if !out.iter().any(|o| o.spot == m.spot && o.role == m.role) {
             out.push(m);

@@ -172,7 +172,7 @@ impl<'h> Session<'h> {
     /// Those of the text.
     pub fn evaluate(&mut self, request: &Request, text: &str) -> Res<Value<'h>> {
         let base_dir = request.file.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let given = self.ev.eval_text(SourceName::Path(request.file.clone()), text.as_bytes(), &base_dir)?;
+        let given = self.ev.eval_text(SourceName::String, text.as_bytes(), &base_dir)?;
         let Some(pattern) = self.ev.pattern_of(given) else { return Ok(given) };
         let wanted: Vec<Symbol> = pattern.formals.iter().map(|f| f.name).collect();
         let known = self.offered(request)?;

@@ -231,7 +231,7 @@ fn other_nix_files_are_left_to_others_unless_told() {
 #[test]
 fn a_huge_file_is_answered() {
     let mut jobs = String::new();
-    for i in 0..30_000 {
+    for i in 0..6_000 {
         jobs += &format!("    job{i}.steps = [ {{ bash = \"true\"; }} ];\n");
     }
     let text = format!(
@@ -240,8 +240,7 @@ fn a_huge_file_is_answered() {
     let mut client = Client::start(json!({}), json!({ "evaluation": { "timeout": 60000 } }));
     client.open("ci.nix", &text);
     let uri = client.uri("ci.nix");
-    let range =
-        json!({ "start": { "line": 20000, "character": 0 }, "end": { "line": 20050, "character": 0 } });
+    let range = json!({ "start": { "line": 4000, "character": 0 }, "end": { "line": 4050, "character": 0 } });
     let tokens = client
         .request(
             "textDocument/semanticTokens/range",

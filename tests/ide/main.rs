@@ -1,0 +1,7 @@
+//! What an editor asks, on texts with the cursor at `$0` and the expected places under `^^^`.
+
+mod features;
+mod fixture;
+mod random;
+#[path = "../support/mod.rs"]
+mod support;
