@@ -14,6 +14,8 @@ pub mod ide;
 pub mod ir;
 pub mod lint;
 pub mod lsp;
+pub mod packages;
 pub mod report;
+pub mod store;
 pub mod syntax;
 pub mod workflow;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -19,6 +20,7 @@ use crate::engine::history::store::{Entry, Origin, Stored};
 use crate::engine::rundir;
 use crate::exec::local::{self, guard::Guard};
 use crate::exec::registry::Registry;
+use crate::packages::Daemon;
 use crate::report::{self, Format, Settings};
 use crate::workflow::plan::Plan;
 
@@ -71,6 +73,7 @@ impl How {
         options.keep |= self.keep;
         options.max_parallel = self.max_parallel.map(Into::into);
         options.choice = choice;
+        options.packages = Some(Arc::new(Daemon::from_environment()));
         options.record = Some(Record { origin, ..Record::default() });
         options.guard = Some(GuardStarter::new(|run_dir| {
             // The file itself, also when another has taken its place meanwhile.

@@ -9,5 +9,6 @@ pub mod hash;
 pub mod hash_text;
 pub mod modulo;
 pub mod nar;
+pub mod object;
 pub mod placeholder;
 pub mod store_path;

@@ -26,11 +26,12 @@ use super::executor::{Cancel, ExecError, Executor, ExecutorRegistry, StopPolicy,
 use super::job;
 use super::machine::{Command, GraphError, JobEnd, JobId, Machine};
 use super::mask::Masker;
+use super::packages::Packages;
 use super::provider::{ProviderError, Providers};
 use super::reporter::Reporter;
 use super::results::Values;
 use super::rundir::{self, RunDir};
-use super::{artifact, git};
+use super::{artifact, git, packages};
 use crate::workflow::plan::{Env, Plan};
 
 /// How long `always()` and `cancelled()` work may go on after a cancel before it is killed.
@@ -57,6 +58,8 @@ pub struct Options {
     pub record: Option<Record>,
     /// What ends the run's processes when the runner cannot.
     pub guard: Option<GuardStarter>,
+    /// Makes the packages that jobs need; without it they are taken to be there.
+    pub packages: Option<Arc<dyn Packages>>,
 }
 
 impl Options {
@@ -88,6 +91,9 @@ pub enum RunError {
         /// What is wrong.
         message: String,
     },
+    /// Packages are needed, and cannot be had.
+    #[error("{0}")]
+    Packages(String),
     /// An executor cannot be made.
     #[error("executor `{name}`: {error}")]
     Executor {
@@ -229,6 +235,9 @@ pub async fn run(
     let limit = options.max_parallel.or(plan.max_parallel).unwrap_or_else(default_parallel).max(1);
     Machine::new(&plan, limit)?;
     check_artifacts(&plan)?;
+    if let Some(packages) = &options.packages {
+        packages.prepare(&plan).await.map_err(RunError::Packages)?;
+    }
     let setup = |error| RunError::Setup { root: options.cache_root.clone(), error };
     let dir = begin::run_dir(&options).map_err(setup)?;
     let made = make_slots(&plan, &options, &dir, registry)
@@ -265,6 +274,10 @@ pub async fn run(
     if let Err(message) = &guard {
         shared.reporter.notice(Level::Warning, None, message);
     }
+    if let Some(packages) = &shared.options.packages {
+        let to = Arc::clone(&shared);
+        packages.start(Arc::new(move |news| to.reporter.emit(packages::event(news, &to.reporter))));
+    }
     begin::take_over(&shared).await;
     let mut driver = Driver::new(&shared, signals, limit)?;
     let waited = driver.wait_for_turn().await;
@@ -283,6 +296,9 @@ pub async fn run(
     let mut result = driver.machine.run_result();
     if matches!(error, Some(ProviderError::Failed(_))) && result == RunResult::Success {
         result = RunResult::Failure;
+    }
+    if let Some(packages) = &shared.options.packages {
+        packages.finish().await;
     }
     let jobs = (0..shared.plan.jobs.len()).map(|id| driver.machine.result(id)).collect();
     if driver.ticket.as_ref().is_some_and(Ticket::is_superseded) {
@@ -495,7 +511,16 @@ impl<'s> Driver<'s> {
             pure: shared.options.pure,
             cancel: &shared.cancel,
         };
-        let work = providers.run(&shared.plan.env_from, &[], &Scope::Workflow);
+        let work = async {
+            match packages::wait(shared.options.packages.as_ref(), None, &shared.cancel).await {
+                Some(Ok(())) => providers.run(&shared.plan.env_from, &[], &Scope::Workflow).await,
+                Some(Err(e)) => {
+                    let text = format!("the workflow needs the package `{}`: {}", e.package, e.message);
+                    Err(ProviderError::Failed(shared.reporter.mask(&text).into_owned()))
+                }
+                None => Err(ProviderError::Cancelled),
+            }
+        };
         tokio::pin!(work);
         loop {
             tokio::select! {

@@ -416,6 +416,20 @@ pub enum EventKind {
         /// The run that made it.
         run: Name,
     },
+    /// A package that jobs need began to be built or fetched, or is done.
+    Package {
+        /// Its name.
+        package: Name,
+        /// What happened.
+        state: PackageState,
+    },
+    /// A line that the build of a package printed, masked.
+    PackageLog {
+        /// The package.
+        package: Name,
+        /// The line without its newline.
+        text: LogText,
+    },
     /// Something worth saying that changes no state.
     Notice {
         /// How important.
@@ -423,6 +437,26 @@ pub enum EventKind {
         /// Job, when it concerns one.
         job: Option<Name>,
         /// The text, masked.
+        message: String,
+    },
+}
+
+/// How far a package is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub enum PackageState {
+    /// It is being built.
+    Building,
+    /// It is being fetched.
+    Fetching,
+    /// It is there.
+    Done {
+        /// In microseconds.
+        duration_us: u64,
+    },
+    /// It could not be made.
+    Failed {
+        /// Why, masked.
         message: String,
     },
 }
@@ -648,6 +682,17 @@ pub enum Failure {
     Result {
         /// What happened.
         message: String,
+    },
+    /// A package that it needs could not be made.
+    Package {
+        /// The step that needs it; `None`: the job itself does.
+        step: Option<Name>,
+        /// The package.
+        package: Name,
+        /// What happened, with the end of the log.
+        message: String,
+        /// The machine is to blame, not the package.
+        infrastructure: bool,
     },
     /// The job's `budget` is used up.
     Budget,

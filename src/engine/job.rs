@@ -13,7 +13,7 @@ use super::mask::LineMasker;
 use super::provider::{ProviderError, Providers};
 use super::service::Services;
 use super::step::Steps;
-use super::{cache, host, retry, rundir, unchanged};
+use super::{cache, host, packages, retry, rundir, unchanged};
 use crate::workflow::plan::{ArtifactOutput, Env, Job};
 
 /// How one attempt at a job ended.
@@ -127,6 +127,7 @@ impl JobRun<'_> {
                 let infrastructure = matches!(
                     failure,
                     Failure::Infrastructure { .. }
+                        | Failure::Package { infrastructure: true, .. }
                         | Failure::Step { end: StepEnd::Infrastructure { .. }, .. }
                 );
                 (JobEnd::Failure { infrastructure }, Some(failure))
@@ -216,6 +217,15 @@ impl JobRun<'_> {
     }
 
     async fn attempt(&self, attempt: u32, cancel: &Cancel) -> Attempt {
+        let id = self.shared.names.get(&self.job.name).copied();
+        match packages::wait(self.shared.options.packages.as_ref(), id, cancel).await {
+            Some(Ok(())) => {}
+            None => return Attempt::Cancelled,
+            Some(Err(error)) => {
+                self.started(attempt, None);
+                return Attempt::Failed(packages::failure(error, &self.shared.reporter.masker()));
+            }
+        }
         let provided = match self.provide(cancel).await {
             Ok(env) => env,
             Err(ProviderError::Cancelled) => return Attempt::Cancelled,

@@ -21,6 +21,7 @@ pub mod kept;
 pub mod machine;
 pub mod mask;
 mod notify;
+pub mod packages;
 mod printed;
 mod provider;
 mod reporter;

@@ -121,6 +121,7 @@ impl State {
         let output = self.tracker.jobs.len() == 1 || self.settings.level == Level::Debug;
         let shown = match &event.kind {
             EventKind::Log { .. } => output,
+            EventKind::PackageLog { .. } => self.settings.level == Level::Debug,
             EventKind::RunStarted { .. } | EventKind::RunFinished { .. } | EventKind::JobStarted { .. } => {
                 self.settings.level == Level::Debug
             }
@@ -198,7 +199,7 @@ fn erase(lines: usize) -> String {
 
 fn mark(kind: &EventKind, level: Level) -> (&'static str, Color) {
     match (kind, level) {
-        (EventKind::Log { .. }, _) => ("│", Color::Dim),
+        (EventKind::Log { .. } | EventKind::PackageLog { .. }, _) => ("│", Color::Dim),
         (EventKind::JobSkipped { .. } | EventKind::StepSkipped { .. }, _) => ("↷", Color::Dim),
         (EventKind::JobFinished { outcome: JobResult::Success, .. }, _) => ("✓", Color::Green),
         (EventKind::StepFinished { end, .. }, _) if end.is_success() => ("✓", Color::Green),

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::text::Took;
 use crate::engine::event::{
-    CancelCause, EventKind, Failure, JobResult, Level, Name, RunResult, Scope, StepEnd, StepRef,
+    CancelCause, EventKind, Failure, JobResult, Level, Name, PackageState, RunResult, Scope, StepEnd, StepRef,
 };
 
 /// What a line belongs to.
@@ -70,6 +70,8 @@ pub(super) fn line(kind: &EventKind) -> Line<'_> {
         | E::CacheRestored { job, .. }
         | E::CacheSaved { job, .. }
         | E::JobUnchanged { job, .. } => Line::job(Level::Info, job),
+        E::Package { state: PackageState::Failed { .. }, .. } => Line::run(Level::Error),
+        E::Package { .. } | E::PackageLog { .. } => Line::run(Level::Info),
         E::Notice { level, job, .. } => Line { level: *level, job: job.as_ref(), step: None },
     }
 }
@@ -87,6 +89,9 @@ pub(super) fn write(kind: &EventKind, out: &mut Vec<u8>) {
     // Writing into memory cannot fail.
     let _infallible = match kind {
         EventKind::Log { text, .. } => out.write_all(&text.0),
+        EventKind::PackageLog { package, text } => {
+            write!(out, "{package}> ").and_then(|()| out.write_all(&text.0))
+        }
         kind => write_run(kind, out).unwrap_or_else(|| write_job(kind, out)),
     };
 }
@@ -127,6 +132,14 @@ fn write_run(kind: &EventKind, out: &mut Vec<u8>) -> Option<std::io::Result<()>>
         }
         E::Provider { provider, names, error: None, .. } => write!(out, "{provider} set {}", list(names)),
         E::Provider { provider, error: Some(error), .. } => write!(out, "{provider} failed: {error}"),
+        E::Package { package, state } => match state {
+            PackageState::Building => write!(out, "building {package}"),
+            PackageState::Fetching => write!(out, "fetching {package}"),
+            PackageState::Done { duration_us } => {
+                write!(out, "{package} is there, after {}", Took(*duration_us))
+            }
+            PackageState::Failed { message } => write!(out, "{package} failed: {message}"),
+        },
         E::Notice { message, .. } => write!(out, "{message}"),
         _ => return None,
     })
@@ -214,6 +227,12 @@ pub(super) fn failure_text(failure: &Failure) -> String {
         | Failure::Service { message } => message.clone(),
         Failure::Interrupted => {
             "it was interrupted, and is not `idempotent`: whether it did its work is unknown".to_owned()
+        }
+        Failure::Package { step: Some(step), package, message, .. } => {
+            format!("step {step} needs the package {package}: {message}")
+        }
+        Failure::Package { step: None, package, message, .. } => {
+            format!("it needs the package {package}: {message}")
         }
         Failure::Budget => "its time budget is used up".to_owned(),
     }

@@ -1,16 +1,21 @@
 //! Model to plan: every default filled in, every level merged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use super::graph::{self, Graph};
 use super::model::{self, EnvValue, ProviderKind, Setting, Workflow};
-use super::plan::{self, ArtifactInput, ArtifactOutput, Condition, Env, Executor, Plan, Provider};
+use super::plan::{
+    self, ArtifactInput, ArtifactOutput, Condition, Env, Executor, Plan, Provider, StoreObjects,
+};
 use super::{parts, results, retry};
+use crate::drv::object::Needed;
+use crate::drv::store_path::StoreDir;
+use crate::ir::text::ContextElem;
 
 /// The plan of a checked workflow, for a project in this directory.
-pub fn build(workflow: &Workflow, graph: &Graph, project_dir: &Path) -> Plan {
-    let mut b = Builder { secrets: Vec::new(), executors: HashMap::new(), jobs: Vec::new() };
+pub fn build(workflow: &Workflow, graph: &Graph, project_dir: &Path, store_dir: &StoreDir) -> Plan {
+    let mut b = Builder { secrets: Vec::new(), executors: HashMap::new(), jobs: Vec::new(), store_dir };
     let (env, env_from) = b.environment(&workflow.env, &workflow.env_from);
     b.add_jobs(workflow, graph, &Around::default());
     let notify = workflow.notify.iter().map(|w| b.webhook(w)).collect();
@@ -35,6 +40,8 @@ pub fn build(workflow: &Workflow, graph: &Graph, project_dir: &Path) -> Plan {
         results: values(&workflow.results, ""),
         on: workflow.on.clone(),
         secrets,
+        store: needed(&workflow.store, store_dir),
+        objects: StoreObjects::default(),
     }
 }
 
@@ -47,6 +54,8 @@ struct Around {
     prefix: String,
     retry: Setting<model::RetryRule>,
     timeout: Setting<std::time::Duration>,
+    /// What the calls need of the store, for the environment that they give.
+    store: BTreeSet<Needed>,
 }
 
 /// Results of a workflow, by name.
@@ -59,8 +68,24 @@ fn values(results: &[model::Reference], prefix: &str) -> BTreeMap<String, plan::
     results.iter().filter_map(one).collect()
 }
 
-struct Builder {
+/// What references mean: an output, or a path as it is. One that is no store path (evaluation makes
+/// none) is left out.
+fn needed(references: &BTreeSet<ContextElem>, dir: &StoreDir) -> BTreeSet<Needed> {
+    let one = |c: &ContextElem| match c {
+        ContextElem::Opaque(path) | ContextElem::DrvDeep(path) => dir.parse(path).ok().map(Needed::Path),
+        ContextElem::Built(drv, output) => {
+            let output = String::from_utf8_lossy(output).into_owned();
+            dir.parse(drv).ok().map(|drv| Needed::Output(drv, output))
+        }
+        // The output of a derivation that is itself built: its path is not known, nor in any plan.
+        ContextElem::Dynamic(..) => None,
+    };
+    references.iter().filter_map(one).collect()
+}
+
+struct Builder<'d> {
     secrets: Vec<String>,
+    store_dir: &'d StoreDir,
     /// Names of executors without one, by kind and options.
     executors: HashMap<String, Vec<serde_json::Value>>,
     jobs: Vec<plan::Job>,
@@ -80,7 +105,7 @@ fn shell(words: &[String]) -> Vec<String> {
     }
 }
 
-impl Builder {
+impl Builder<'_> {
     fn add_jobs(&mut self, workflow: &Workflow, graph: &Graph, around: &Around) {
         let around = Around {
             retry: retry::merge(&around.retry, &workflow.retry),
@@ -95,7 +120,11 @@ impl Builder {
             let (name, timeout) = (planned.name.clone(), retry::inherit(&around.timeout, &job.timeout));
             self.jobs.push(planned);
             if let Some(call) = &job.call {
+                let mut store = needed(&job.store, self.store_dir);
+                store.extend(needed(&call.value.store, self.store_dir));
+                store.extend(around.store.iter().cloned());
                 let inner = Around {
+                    store,
                     prefix: format!("{name}/"),
                     parent: Some(name),
                     retry: retry::merge(&around.retry, &job.retry),
@@ -190,6 +219,7 @@ impl Builder {
             resources: job.resources.as_ref().map(|r| r.value.clone()),
             services: job.services.iter().map(|s| self.service(s)).collect(),
             budget: job.budget.as_ref().map(|b| b.value),
+            store: needed(&job.store, self.store_dir).union(&around.store).cloned().collect(),
             steps,
             idempotent: job.idempotent,
             tags: job.tags.clone(),
@@ -248,6 +278,7 @@ impl Builder {
             script: step.script.value.clone(),
             shell: command,
             deps: step.deps.clone(),
+            store: needed(&step.store, self.store_dir),
             env,
             env_from,
             workdir: step.workdir.as_ref().map(|w| w.value.clone()),
@@ -383,7 +414,7 @@ mod tests {
     fn plan(v: serde_json::Value) -> Plan {
         let c = check(&from_json(&v), SpanId::NONE);
         assert!(c.is_ok(), "{:?}", c.diagnostics.iter().map(|d| &d.message).collect::<Vec<_>>());
-        build(&c.workflow.unwrap(), &c.graph.unwrap(), Path::new("/p"))
+        build(&c.workflow.unwrap(), &c.graph.unwrap(), Path::new("/p"), &StoreDir::default())
     }
 
     #[test]

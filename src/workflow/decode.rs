@@ -1,5 +1,7 @@
 //! Tree to model: the shape check, then every field in its type.
 
+use std::collections::BTreeSet;
+
 use super::fields::{Fields, only_program, path_text, text};
 use super::model::{
     ArtifactGiven, ArtifactUse, ExecutorRef, Input, Job, MatrixCopy, Spanned, Step, Workflow,
@@ -10,6 +12,7 @@ use super::tree::{Attr, Kind, Node};
 use super::{call, matrix, parts};
 use crate::base::source::SpanId;
 use crate::diag::Diagnostic;
+use crate::ir::text::ContextElem;
 
 /// Decodes a workflow. Findings go to `out`; `None` when there is nothing to go on with.
 pub fn workflow(node: &Node, at: SpanId, out: &mut Vec<Diagnostic>) -> Option<Workflow> {
@@ -39,6 +42,7 @@ pub fn workflow(node: &Node, at: SpanId, out: &mut Vec<Diagnostic>) -> Option<Wo
         jobs,
         env: f.env(),
         env_from: f.env_from(),
+        store: store_references(node, &["jobs", "_matrix"]),
         retry: f.retry(),
         timeout: f.timeout(),
         budget: f.duration("budget"),
@@ -156,6 +160,7 @@ fn job(node: &Node, name: Spanned<String>, copy_of: Option<MatrixCopy>, out: &mu
         executor: f.attr("executor").and_then(executor),
         env,
         env_from: f.env_from(),
+        store: store_references(node, &["steps", "actions", call::TREE]),
         pure: f.bool("pure").unwrap_or(false),
         inputs: artifact_inputs(f),
         outputs: artifact_outputs(f, suffix.as_deref()),
@@ -201,6 +206,7 @@ fn step(node: &Node, index: usize, list: SpanId) -> Option<Step> {
             shell: None,
             run: false,
             deps: vec![out.into()],
+            store: store_references(node, &[]),
             env: Vec::new(),
             env_from: Vec::new(),
             workdir: None,
@@ -221,6 +227,7 @@ fn step(node: &Node, index: usize, list: SpanId) -> Option<Step> {
         shell: f.words("shell").filter(|_| run),
         run,
         deps: deps.iter().filter_map(path_text).map(Into::into).collect(),
+        store: store_references(node, &[]),
         env: f.env(),
         env_from: f.env_from(),
         workdir: f
@@ -232,6 +239,12 @@ fn step(node: &Node, index: usize, list: SpanId) -> Option<Step> {
         continue_on_error: f.bool("continueOnError").unwrap_or(false),
         background: f.bool("background").unwrap_or(false),
     })
+}
+
+fn store_references(node: &Node, but: &[&str]) -> BTreeSet<ContextElem> {
+    let mut found = BTreeSet::new();
+    node.store_references(&|name| !but.contains(&name), &mut found);
+    found
 }
 
 fn quote(s: &str) -> String {

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use super::build_plan;
 use super::check::{Checked, check};
 use super::evaluate::{WithLibrary, diagnostic, diagnostics, library, offered};
-use super::plan::Plan;
+use super::plan::{Plan, StoreObjects};
 use super::tree::Node;
 use super::walk::{Calls, Walker};
 use crate::base::source::{Place, Source, SourceName, SpanId};
 use crate::base::suggest;
 use crate::base::symbol::Symbol;
 use crate::diag::{Diagnostic, Label, Severity};
+use crate::drv::object::Objects;
+use crate::drv::store_path::StoreDir;
+use crate::eval::builtins::store_view;
 use crate::eval::io::EvalIo;
 use crate::eval::{Evaluation, Heap, Res, Settings, Slot, Value, on_big_stack};
 
@@ -418,10 +421,23 @@ fn one<'h>(
         inputs(request, w, &mut diagnostics);
     }
     let plan = match (&checked.workflow, &checked.graph) {
-        (Some(w), Some(g)) if ok => Some(build_plan::build(w, g, &request.project_dir)),
+        (Some(w), Some(g)) if ok => {
+            let dir = StoreDir::new(&request.settings.store_dir);
+            let mut plan = build_plan::build(w, g, &request.project_dir, &dir);
+            plan.objects = StoreObjects { dir: dir.as_str().to_owned(), objects: objects_of(&plan, ev) };
+            Some(plan)
+        }
         _ => None,
     };
     Loaded { key, title, plan, diagnostics }
+}
+
+/// The objects that evaluation made and the plan needs, with what they refer to.
+fn objects_of(plan: &Plan, ev: &mut Evaluation<'_>) -> Objects {
+    let jobs = plan.jobs.iter();
+    let steps = jobs.clone().flat_map(|j| &j.steps).flat_map(|s| &s.store);
+    let needed = plan.store.iter().chain(jobs.flat_map(|j| &j.store)).chain(steps);
+    store_view::closure(ev, needed.map(|n| n.root().clone()))
 }
 
 /// Values of `--input` must be of inputs that there are, and of their types; a required input must

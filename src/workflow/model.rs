@@ -1,10 +1,12 @@
 //! The typed workflow: what the file says, with the place of every field.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::plan::{Backoff, Cache, Concurrency, Condition, Printed, Resources};
 use super::tree::Node;
 use crate::base::source::SpanId;
+use crate::ir::text::ContextElem;
 
 /// A value and where it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,8 @@ pub struct Workflow {
     pub env: Vec<Variable>,
     /// Environment providers.
     pub env_from: Vec<Provider>,
+    /// What it refers to in the store, its jobs apart.
+    pub store: BTreeSet<ContextElem>,
     /// Default retry rule.
     pub retry: Setting<RetryRule>,
     /// Default time of an attempt.
@@ -129,6 +133,8 @@ pub struct Job {
     pub env: Vec<Variable>,
     /// Environment providers.
     pub env_from: Vec<Provider>,
+    /// What it refers to in the store, its steps apart.
+    pub store: BTreeSet<ContextElem>,
     /// Drop the ambient environment.
     pub pure: bool,
     /// Artifacts it takes.
@@ -212,6 +218,8 @@ pub struct Step {
     pub run: bool,
     /// Packages for the PATH.
     pub deps: Vec<std::path::PathBuf>,
+    /// What it refers to in the store, packages included.
+    pub store: BTreeSet<ContextElem>,
     /// Environment.
     pub env: Vec<Variable>,
     /// Environment providers.

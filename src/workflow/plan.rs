@@ -3,11 +3,13 @@
 //! `nixactions plan --format json` prints it, `nixactions run --plan` runs it, the engine takes
 //! nothing else. It holds no spans, no values and no paths of the evaluator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::drv::object::{Needed, Objects};
 
 pub use self::parts::{
     Cache, Call, Concurrency, Copy, JobValue, Notify, Printed, Resources, Service, SkipIfUnchanged,
@@ -68,6 +70,30 @@ pub struct Plan {
     /// Values marked with `nixactions.secret`, to be masked. Never printed by `plan`.
     #[serde(default, skip_serializing)]
     pub secrets: Vec<String>,
+    /// What the workflow itself needs of the store, for its environment and providers.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub store: BTreeSet<Needed>,
+    /// How to make what is needed of the store.
+    #[serde(default, skip_serializing_if = "StoreObjects::is_empty")]
+    pub objects: StoreObjects,
+}
+
+/// The part of the store that evaluation made, which travels with the plan: texts of derivations as
+/// they are, sources as the paths they are copied from. A machine that runs the plan must have the
+/// same sources at the same paths, or the copies in its store already.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreObjects {
+    /// The store's directory.
+    pub dir: String,
+    /// Derivations and sources by their names in the store.
+    pub objects: Objects,
+}
+
+impl StoreObjects {
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
 }
 
 /// One job.
@@ -135,6 +161,9 @@ pub struct Job {
     /// Time the whole job may take.
     #[serde(default, with = "duration_ms")]
     pub budget: Option<Duration>,
+    /// What the job itself needs of the store, for its environment, providers and executor.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub store: BTreeSet<Needed>,
     /// Steps, in order.
     pub steps: Vec<Step>,
     /// For selection and pictures.
@@ -161,6 +190,9 @@ pub struct Step {
     /// Directories whose `bin` come first on `PATH`.
     #[serde(default)]
     pub deps: Vec<PathBuf>,
+    /// What the step needs of the store: its packages, and what its texts refer to.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub store: BTreeSet<Needed>,
     /// Step environment.
     #[serde(default)]
     pub env: Env,

@@ -3,10 +3,12 @@
 //! Everything after evaluation works on this tree: the evaluator's heap is gone by then. A value
 //! whose evaluation failed is an [`Kind::Error`] node, so that one bad field hides no other.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::base::source::SpanId;
 use crate::diag::Diagnostic;
+use crate::ir::text::ContextElem;
 
 /// A value and where it was written.
 #[derive(Clone)]
@@ -15,6 +17,8 @@ pub struct Node {
     pub span: SpanId,
     /// The value.
     pub kind: Kind,
+    /// What its text refers to in the store (the context of a string).
+    pub context: Vec<ContextElem>,
 }
 
 /// The shape of a value.
@@ -64,6 +68,8 @@ pub struct Derivation {
     pub name: String,
     /// Store path of its `.drv` file, when it could be computed.
     pub drv_path: Option<String>,
+    /// The output that is used.
+    pub output: String,
     /// Store path of the output that is used.
     pub out_path: Option<String>,
     /// `meta.mainProgram`, when it is set.
@@ -73,7 +79,25 @@ pub struct Derivation {
 impl Node {
     /// A node.
     pub fn new(span: SpanId, kind: Kind) -> Node {
-        Node { span, kind }
+        Node { span, kind, context: Vec::new() }
+    }
+
+    /// Everything in the store that this value refers to, and what it holds; attributes for which
+    /// `enter` is false are not looked at.
+    pub fn store_references(&self, enter: &dyn Fn(&str) -> bool, out: &mut BTreeSet<ContextElem>) {
+        out.extend(self.context.iter().cloned());
+        match &self.kind {
+            Kind::List(items) => items.iter().for_each(|n| n.store_references(&|_| true, out)),
+            Kind::Attrs(attrs) => {
+                for a in attrs.iter().filter(|a| enter(&a.name)) {
+                    a.value.store_references(&|_| true, out);
+                }
+            }
+            Kind::Derivation(Derivation { drv_path: Some(drv), output, .. }) => {
+                out.insert(ContextElem::Built(drv.as_bytes().into(), output.as_bytes().into()));
+            }
+            _ => {}
+        }
     }
 
     /// The attributes, for a set.

@@ -123,6 +123,14 @@ impl<'e, 'h> Walker<'e, 'h> {
     }
 
     fn value(&mut self, v: Value<'h>, ty: &Type) -> Node {
+        let mut node = self.plain(v, ty);
+        if let Value::Str(s) = v {
+            node.context = s.context.iter().map(|&c| c.clone()).collect();
+        }
+        node
+    }
+
+    fn plain(&mut self, v: Value<'h>, ty: &Type) -> Node {
         let (span, kind) = match v {
             Value::Null(s) => (s, Kind::Null),
             Value::Bool(b) => (SpanId::NONE, Kind::Bool(b)),
@@ -322,6 +330,7 @@ impl<'e, 'h> Walker<'e, 'h> {
         Kind::Derivation(Derivation {
             name: self.text(attrs, "name").unwrap_or_default(),
             drv_path: self.text(attrs, "drvPath"),
+            output: self.text(attrs, "outputName").unwrap_or_else(|| "out".into()),
             out_path: self.text(attrs, "outPath"),
             main_program,
         })

@@ -187,7 +187,8 @@ pub fn add_path_hashed<'h>(
     let made = store_dir(ev)
         .make_fixed_path(adding.name, &address, &References::none())
         .map_err(|e| wrap(e, span))?;
-    let object = Object::Copy { source: adding.source.to_owned(), left_out: Rc::new(left_out) };
+    let object =
+        Object::Copy { source: adding.source.to_owned(), method: adding.method, left_out: Rc::new(left_out) };
     store_view::register(ev, made.clone(), object, BTreeSet::new());
     Ok((made, hash))
 }

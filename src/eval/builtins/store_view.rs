@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::drv::content_address::Method;
+use crate::drv::object::{self, Content, Objects, Text};
 use crate::drv::store_path::{StoreDir, StorePath};
 use crate::eval::Evaluation;
 use crate::eval::io::{EvalIo, FileKind};
@@ -21,6 +23,8 @@ pub enum Object {
     Copy {
         /// What was copied.
         source: PathBuf,
+        /// How it was hashed.
+        method: Method,
         /// Paths below it that a filter left out.
         left_out: Rc<HashSet<PathBuf>>,
     },
@@ -54,7 +58,7 @@ impl StoreView {
             Some(Object::Text(text)) if rest.is_empty() => Place::Text(text.clone()),
             Some(Object::Text(_)) => Place::Nowhere,
             Some(Object::Copy { source, .. }) if rest.is_empty() => Place::Disk(source.clone()),
-            Some(Object::Copy { source, left_out }) => {
+            Some(Object::Copy { source, left_out, .. }) => {
                 let real = source.join(Evaluation::os_path(&rest[1..]));
                 if real.ancestors().any(|a| left_out.contains(a)) {
                     Place::Nowhere
@@ -130,6 +134,29 @@ pub fn view(ev: &mut Evaluation<'_>) -> Rc<StoreView> {
     ev.io = view.clone();
     ev.caches.store.view = Some(view.clone());
     view
+}
+
+/// The objects among these that this evaluation made, and those that they refer to, directly or
+/// through others. What is not among them is in the store already, or nowhere.
+pub fn closure(ev: &mut Evaluation<'_>, roots: impl IntoIterator<Item = StorePath>) -> Objects {
+    let view = view(ev);
+    let entries = view.entries.borrow();
+    let mut found = Objects::new();
+    let mut pending: Vec<StorePath> = roots.into_iter().collect();
+    while let Some(path) = pending.pop() {
+        let Some(entry) = entries.get(&path).filter(|_| !found.contains_key(&path)) else { continue };
+        let content = match &entry.object {
+            Object::Text(text) => Content::Text(Text(text.clone())),
+            Object::Copy { source, method, left_out } => Content::Copy {
+                source: source.clone(),
+                method: *method,
+                left_out: left_out.iter().cloned().collect(),
+            },
+        };
+        pending.extend(entry.references.iter().cloned());
+        found.insert(path, object::Object { references: (*entry.references).clone(), content });
+    }
+    found
 }
 
 /// Makes an object readable under its store path.

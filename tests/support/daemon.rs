@@ -1,0 +1,101 @@
+//! A nix daemon of a test's own, with a store, state and configuration of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nixactions::drv::store_path::StoreDir;
+use nixactions::store::Location;
+use tempfile::TempDir;
+
+use crate::services::program;
+
+/// A running daemon; stopped, with the connections it serves, when dropped.
+pub(crate) struct Daemon {
+    dir: TempDir,
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts Debian's daemon, without sandbox, build users or substituters.
+    pub(crate) fn start() -> Daemon {
+        let dir = tempfile::Builder::new().prefix("nixd").tempdir().expect("a directory");
+        let root = dir.path();
+        for below in ["conf", "store", "var", "log"] {
+            std::fs::create_dir(root.join(below)).expect("a directory");
+        }
+        let conf = "sandbox = false\nbuild-users-group =\nsubstituters =\nexperimental-features = nix-command flakes\n";
+        std::fs::write(root.join("conf/nix.conf"), conf).expect("written");
+        let mut command = Command::new(program("nix-daemon", "nix-bin"));
+        for (name, value) in variables(root) {
+            command.env(name, value);
+        }
+        // With this set the daemon would ask itself.
+        command.env_remove("NIX_REMOTE");
+        let log = std::fs::File::create(root.join("daemon.log")).expect("a log");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the daemon starts");
+        let daemon = Daemon { dir, child };
+        let begun = Instant::now();
+        while std::os::unix::net::UnixStream::connect(daemon.socket()).is_err() {
+            let log = std::fs::read_to_string(daemon.dir.path().join("daemon.log")).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(20), "the daemon does not listen: {log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        daemon
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    pub(crate) fn store_dir(&self) -> String {
+        self.dir.path().join("store").to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        let mut location = Location::at(self.socket());
+        location.store_dir = StoreDir::new(&self.store_dir());
+        location
+    }
+
+    /// A program of Nix, or ours, that uses this daemon.
+    pub(crate) fn command(&self, name: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(name);
+        for (name, value) in variables(self.dir.path()) {
+            command.env(name, value);
+        }
+        command.env("NIX_REMOTE", "daemon");
+        command
+    }
+}
+
+fn variables(root: &Path) -> Vec<(&'static str, PathBuf)> {
+    vec![
+        ("NIX_CONF_DIR", root.join("conf")),
+        ("NIX_STORE_DIR", root.join("store")),
+        ("NIX_STATE_DIR", root.join("var")),
+        ("NIX_LOCALSTATE_DIR", root.join("var")),
+        ("NIX_LOG_DIR", root.join("log")),
+        ("NIX_DAEMON_SOCKET_PATH", root.join("socket")),
+        ("NIX_USER_CONF_FILES", "/dev/null".into()),
+    ]
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Processes that serve a connection end with the connection.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // What is in a store is read-only, which hinders its removal for all but root.
+        let _ = Command::new("chmod").args(["-R", "u+w"]).arg(self.dir.path().join("store")).status();
+    }
+}
