@@ -231,9 +231,10 @@ impl JobRun<'_> {
             Err(ProviderError::Cancelled) => return Attempt::Cancelled,
             Err(ProviderError::Failed(message)) => return Attempt::Failed(Failure::Provider { message }),
         };
-        let state = unchanged::state(self, &provided);
-        if let Some(state) = state.as_ref().filter(|state| unchanged::reuse(self, state)) {
-            let _ = state;
+        let state = unchanged::state(self, &provided).await;
+        if let Some(state) = &state
+            && unchanged::reuse(self, state).await
+        {
             return Attempt::Success;
         }
         let Some(slot) = self.shared.slots.get(&self.job.executor.name) else {
@@ -253,8 +254,8 @@ impl JobRun<'_> {
             self.shared.reporter.on_disk().await;
         }
         let ended = self.inside(slot, &site, &provided, cancel).await;
-        if let (Some(state), Attempt::Success) = (&state, &ended) {
-            unchanged::keep(self, state);
+        if let (Some(state), Attempt::Success) = (state, &ended) {
+            unchanged::keep(self, state).await;
         }
         if let Err(error) = slot.executor.finish_job(&site).await {
             let message = format!("after the job: {error}");

@@ -18,30 +18,30 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Sends the webhooks that are asked for after such a result. One that cannot be sent is a warning: it
 /// changes nothing about the run.
 pub(super) async fn send(shared: &Shared, result: RunResult, duration: Duration) {
-    for (index, hook) in shared.plan.notify.iter().enumerate() {
-        if !wanted(hook, result) {
-            continue;
-        }
-        let warn = |why: &str| {
-            let message = format!("webhook {} was not sent: {why}", index + 1);
-            shared.reporter.notice(Level::Warning, None, &message);
-        };
-        let (url, headers) = match addressed(shared, hook) {
-            Ok(addressed) => addressed,
-            Err(why) => {
-                warn(&why);
-                continue;
+    let warn = |number: usize, why: &str| {
+        let message = format!("webhook {number} was not sent: {why}");
+        shared.reporter.notice(Level::Warning, None, &message);
+    };
+    // All at once: a server that does not answer must not hold up the others.
+    let mut sent = Vec::new();
+    for (index, hook) in shared.plan.notify.iter().enumerate().filter(|(_, hook)| wanted(hook, result)) {
+        match addressed(shared, hook) {
+            Ok((url, headers)) => {
+                let (kind, body) = body(shared, hook, result, duration);
+                let post = move || post(&url, &headers, kind, &body);
+                sent.push((index + 1, tokio::task::spawn_blocking(post)));
             }
-        };
-        let (kind, body) = body(shared, hook, result, duration);
-        let sent = tokio::task::spawn_blocking(move || post(&url, &headers, kind, &body)).await;
-        match sent {
+            Err(why) => warn(index + 1, &why),
+        }
+    }
+    for (number, sent) in sent {
+        match sent.await {
             Ok(Ok(status)) => {
-                let message = format!("webhook {} sent: {status}", index + 1);
+                let message = format!("webhook {number} sent: {status}");
                 shared.reporter.notice(Level::Debug, None, &message);
             }
-            Ok(Err(why)) => warn(&why),
-            Err(error) => warn(&error.to_string()),
+            Ok(Err(why)) => warn(number, &why),
+            Err(error) => warn(number, &error.to_string()),
         }
     }
 }

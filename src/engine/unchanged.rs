@@ -25,7 +25,7 @@ pub(super) struct State {
 }
 
 /// The state that a job would run in now; `None` when it does not ask, or cannot be told.
-pub(super) fn state(run: &JobRun<'_>, provided: &Env) -> Option<State> {
+pub(super) async fn state(run: &JobRun<'_>, provided: &Env) -> Option<State> {
     let rule = run.job.skip_if_unchanged.as_ref()?;
     let shared = run.shared;
     let mut hash = blake3::Hasher::new();
@@ -52,26 +52,45 @@ pub(super) fn state(run: &JobRun<'_>, provided: &Env) -> Option<State> {
     for (name, value) in shared.needs_variables(run.job) {
         add(&mut hash, name.as_bytes(), value.as_bytes());
     }
-    let failed = |what: &str, e: io::Error| {
-        let message = format!("it cannot be told whether the job is unchanged: {what}: {e}");
-        shared.reporter.notice(Level::Warning, Some(&run.name), &message);
-    };
-    for input in &run.job.inputs {
-        let dir = shared.artifacts.join(safe_file_name(&input.name));
-        add(&mut hash, b"artifact", input.name.as_bytes());
-        add_tree(&mut hash, &dir).map_err(|e| failed(&input.name, e)).ok()?;
-    }
-    let files = matching(&shared.plan.project_dir, &rule.inputs).map_err(|e| failed("inputs", e)).ok()?;
-    if files.is_empty() {
-        let message = "`skipIfUnchanged` matches no file of the project";
-        shared.reporter.notice(Level::Warning, Some(&run.name), message);
-    }
-    for file in &files {
-        let path = shared.plan.project_dir.join(file);
-        add_file(&mut hash, file, &path).map_err(|e| failed(&file.display().to_string(), e)).ok()?;
+    let artifacts = run.job.inputs.iter();
+    let artifacts = artifacts.map(|i| (i.name.clone(), shared.artifacts.join(safe_file_name(&i.name))));
+    let (artifacts, globs): (Vec<_>, _) = (artifacts.collect(), rule.inputs.clone());
+    let project = shared.plan.project_dir.clone();
+    let hashed = tokio::task::spawn_blocking(move || contents(&project, &globs, &artifacts)).await;
+    match hashed.map_err(io::Error::other).and_then(|hashed| hashed) {
+        Ok((contents, files)) => {
+            if files == 0 {
+                let message = "`skipIfUnchanged` matches no file of the project";
+                shared.reporter.notice(Level::Warning, Some(&run.name), message);
+            }
+            hash.update(contents.as_bytes());
+        }
+        Err(error) => {
+            let message = format!("it cannot be told whether the job is unchanged: {error}");
+            shared.reporter.notice(Level::Warning, Some(&run.name), &message);
+            return None;
+        }
     }
     let key = hash.finalize().to_hex().to_string();
     Some(State { key, kept: Kept::new(&shared.options.cache_root, "unchanged", &shared.scope) })
+}
+
+/// A hash over artifacts and the files of a project, and how many of these there are.
+fn contents(
+    project: &Path,
+    globs: &[String],
+    artifacts: &[(String, PathBuf)],
+) -> io::Result<(blake3::Hash, usize)> {
+    let mut hash = blake3::Hasher::new();
+    for (name, dir) in artifacts {
+        add(&mut hash, b"artifact", name.as_bytes());
+        add_tree(&mut hash, dir)?;
+    }
+    let files = matching(project, globs)?;
+    for file in &files {
+        add_file(&mut hash, file, &project.join(file))?;
+    }
+    Ok((hash.finalize(), files.len()))
 }
 
 /// Names that the workflow, job or steps set.
@@ -161,21 +180,23 @@ fn matching(project: &Path, globs: &[String]) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Gives again what the job gave in this state; false when it never ran in it.
-pub(super) fn reuse(run: &JobRun<'_>, state: &State) -> bool {
+pub(super) async fn reuse(run: &JobRun<'_>, state: &State) -> bool {
     let Some(entry) = state.kept.exact(&state.key) else { return false };
-    for output in &run.job.outputs {
-        let file = safe_file_name(&output.name);
-        let (from, to) = (entry.content.join(&file), run.shared.artifacts.join(&file));
-        let copied = rundir::create_private(&to)
-            .map_err(|e| e.to_string())
-            .and_then(|()| artifact::restore(&to, &from, ".").map_err(|e| e.to_string()));
-        if let Err(error) = copied {
-            let message = format!("what an earlier run made cannot be used again: {error}");
-            run.shared.reporter.notice(Level::Warning, Some(&run.name), &message);
-            // The job runs and makes it anew.
-            let _ = rundir::remove_tree(&to);
-            return false;
+    let copies = outputs(run, |file| (entry.content.join(file), run.shared.artifacts.join(file)));
+    let copied = tokio::task::spawn_blocking(move || {
+        for (from, to) in &copies {
+            let made = rundir::remove_tree(to).and_then(|()| rundir::create_private(to));
+            made.map_err(|e| e.to_string())?;
+            artifact::restore(to, from, ".").map_err(|e| e.to_string())?;
         }
+        Ok(())
+    });
+    if let Err(error) = copied.await.map_err(|e| e.to_string()).and_then(|copied: Result<(), String>| copied)
+    {
+        // The job runs and makes it anew.
+        let message = format!("what an earlier run made cannot be used again: {error}");
+        run.shared.reporter.notice(Level::Warning, Some(&run.name), &message);
+        return false;
     }
     run.shared.set_values(run.id, entry.about.results.clone());
     let (job, made_by) = (run.name.clone(), entry.about.run.as_str().into());
@@ -183,29 +204,33 @@ pub(super) fn reuse(run: &JobRun<'_>, state: &State) -> bool {
     true
 }
 
+/// For each output of a job, from where to where it is copied.
+fn outputs(run: &JobRun<'_>, paths: impl Fn(&str) -> (PathBuf, PathBuf)) -> Vec<(PathBuf, PathBuf)> {
+    run.job.outputs.iter().map(|output| paths(&safe_file_name(&output.name))).collect()
+}
+
 /// Keeps what a job gave that succeeded in this state.
-pub(super) fn keep(run: &JobRun<'_>, state: &State) {
-    if let Err(error) = try_keep(run, state) {
+pub(super) async fn keep(run: &JobRun<'_>, state: State) {
+    let results: BTreeMap<String, String> = run.shared.values[run.id].get().cloned().unwrap_or_default();
+    let run_id = run.shared.run.to_string();
+    let copies = outputs(run, |file| (run.shared.artifacts.join(file), PathBuf::from(file)));
+    let kept = tokio::task::spawn_blocking(move || {
+        let making = state.kept.make(&state.key).map_err(|e| e.to_string())?;
+        let mut bytes = 0;
+        for (from, file) in &copies {
+            let to = making.content.join(file);
+            rundir::create_private(&to).map_err(|e| e.to_string())?;
+            bytes += artifact::save(from, ".", &to).map_err(|e| e.to_string())?.bytes;
+        }
+        let about = About { key: state.key.clone(), run: run_id, bytes, results };
+        state.kept.finish(&making, &about).map_err(|e| e.to_string())?;
+        state.kept.evict(SystemTime::now());
+        Ok(())
+    });
+    if let Err(error) = kept.await.map_err(|e| e.to_string()).and_then(|kept: Result<(), String>| kept) {
         let message = format!("what the job made cannot be kept for later runs: {error}");
         run.shared.reporter.notice(Level::Warning, Some(&run.name), &message);
     }
-}
-
-fn try_keep(run: &JobRun<'_>, state: &State) -> Result<(), String> {
-    let making = state.kept.make(&state.key).map_err(|e| e.to_string())?;
-    let mut bytes = 0;
-    for output in &run.job.outputs {
-        let file = safe_file_name(&output.name);
-        let to = making.content.join(&file);
-        rundir::create_private(&to).map_err(|e| e.to_string())?;
-        let from = run.shared.artifacts.join(&file);
-        bytes += artifact::save(&from, ".", &to).map_err(|e| e.to_string())?.bytes;
-    }
-    let results: BTreeMap<String, String> = run.shared.values[run.id].get().cloned().unwrap_or_default();
-    let about = About { key: state.key.clone(), run: run.shared.run.to_string(), bytes, results };
-    state.kept.finish(&making, &about).map_err(|e| e.to_string())?;
-    state.kept.evict(SystemTime::now());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -94,6 +94,12 @@ fn jobs_of(workflow: &Node, attr: &Attr, jobs: &mut Vec<Job>, out: &mut Vec<Diag
     if let Some(Kind::Error(e)) = copies.map(|c| &c.kind) {
         out.push((**e).clone());
     }
+    if copies.and_then(Node::list).is_some_and(<[Node]>::is_empty) {
+        out.push(
+            Diagnostic::error("NXA311", format!("the matrix of job `{}` leaves no combination", attr.name))
+                .at(place(m, attr.key), "`exclude` leaves all of them out"),
+        );
+    }
     let mut seen = std::collections::HashSet::new();
     for copy in copies.and_then(Node::list).unwrap_or_default() {
         if let Kind::Error(e) = &copy.kind {

@@ -148,6 +148,16 @@ fn rows(a: &Attr, axes: &[&Attr], job: &Attr, out: &mut Vec<Diagnostic>) {
             );
             continue;
         };
+        if a.name == "exclude" && fields.is_empty() {
+            out.push(
+                Diagnostic::error(
+                    "NXA311",
+                    format!("an item of `exclude` in the matrix of job `{}` is empty", job.name),
+                )
+                .at(place(row, a.key), "agrees with every combination")
+                .help("name the axes and values of the combinations to leave out"),
+            );
+        }
         for f in fields.iter().filter(|_| a.name == "exclude") {
             if axes.iter().all(|x| x.name != f.name) {
                 let mut d = Diagnostic::error(

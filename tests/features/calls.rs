@@ -174,3 +174,46 @@ fn circles_and_wrong_inputs_are_found() {
     );
     assert!(found.contains("has both `uses` and `steps`") && !found.contains("NXA022"), "{found}");
 }
+
+#[test]
+fn what_ended_in_a_call_is_not_run_again_and_its_values_are_kept() {
+    let project = Project::new(
+        r#"jobs.c.uses = nixactions.mkWorkflow {
+             name = "c";
+             jobs.x = { steps = [ { id = "s"; bash = "echo v=1 >> $NIXACTIONS_OUTPUT; echo x >> $PROJECT/ran; echo f > f"; } ]; results.v = "steps.s.v"; outputs.f = "f"; };
+             jobs.y = { needs = [ "x" ]; inputs = [ "f" ]; steps = [ { bash = "echo y >> $PROJECT/ran; test -e $PROJECT/flag; echo got $NEEDS_X_V $(cat f)"; } ]; };
+             results.v = "jobs.x.v";
+           };
+           jobs.after = { needs = [ "c" ]; steps = [ { bash = "echo after $NEEDS_C_V"; } ]; };"#,
+    );
+    let dir = project.dir.path().display().to_string();
+    let project = project.env("PROJECT", &dir);
+    assert_eq!(project.run(&[]).code, 1);
+    let project = project.with("flag", "");
+    let ran = project.call(&["rerun", "--failed", "--format", "json"]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.out, ran.err);
+    assert_eq!(ran.lines("c/y"), ["got 1 f"]);
+    assert_eq!(ran.lines("after"), ["after 1"]);
+    assert_eq!(crate::harness::read(&project.path("ran")), "x\ny\ny\n");
+}
+
+#[test]
+fn jobs_of_a_call_can_be_chosen() {
+    let project = Project::new(
+        r#"jobs.c.uses = nixactions.mkWorkflow {
+             name = "c";
+             jobs.x.steps = [ { bash = "echo x"; } ];
+             jobs.y.steps = [ { bash = "echo y"; } ];
+           };
+           jobs.other.steps = [ { bash = "echo other"; } ];"#,
+    );
+    let ran = project.ok(&["--job", "c/x"]);
+    assert_eq!(
+        (ran.lines("c/x"), ran.lines("c/y"), ran.lines("other")),
+        (vec!["x".to_owned()], vec![], vec![])
+    );
+    let ran = project.ok(&["--job", "c"]);
+    assert_eq!((ran.lines("c/x").len(), ran.lines("c/y").len(), ran.lines("other").len()), (1, 1, 0));
+    let ran = project.ok(&["--skip", "c"]);
+    assert_eq!((ran.lines("c/x").len(), ran.lines("other").len()), (0, 1));
+}

@@ -100,3 +100,14 @@ fn mk_matrix_jobs_makes_plain_jobs() {
     assert_eq!(ran.lines("test-version-1.1"), ["1.1"]);
     assert_eq!(ran.lines("test-version-1.2"), ["1.2"]);
 }
+
+#[test]
+fn a_matrix_that_leaves_nothing_is_refused() {
+    let found = Project::new(
+        r#"jobs.a = { matrix = { n = [ 1 ]; exclude = [ { n = 1; } ]; }; steps = [ { bash = "true"; } ]; };
+           jobs.b = { matrix = { n = [ 1 2 ]; exclude = [ { } ]; }; steps = [ { bash = "true"; } ]; };"#,
+    )
+    .findings();
+    assert!(found.contains("the matrix of job `a` leaves no combination"), "{found}");
+    assert!(found.contains("an item of `exclude` in the matrix of job `b` is empty"), "{found}");
+}
