@@ -59,8 +59,14 @@ pub(super) struct EvalArgs {
     #[arg(long)]
     parse: bool,
     /// Evaluate; what this command does anyway
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, alias = "eval-only")]
     eval: bool,
+    /// Accepted for its meaning to Nix, to which it limits builds; nothing is built
+    #[arg(long, hide = true, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Accepted for its meaning to Nix; evaluation never writes to the store
+    #[arg(long, hide = true)]
+    readonly_mode: bool,
     /// Accepted for its meaning to Nix; evaluation never writes to the store
     #[arg(long, hide = true)]
     read_write_mode: bool,

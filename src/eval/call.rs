@@ -390,7 +390,7 @@ fn call_trace<'h>(e: Box<EvalError>, code: &'h Code<'h>, span: SpanId) -> Box<Ev
         Some(n) => format!("while calling '{}'", n.text()),
         None => "while calling anonymous lambda".to_owned(),
     };
-    let e = e.context(what, code.span);
+    let e = e.context(what, code.inner);
     if span.is_none() { e } else { e.context("from call site", span) }
 }
 
@@ -418,7 +418,7 @@ fn missing_argument(
         format!("function '{}' called without required argument '{}'", function_name(code), name.text());
     let known: Vec<Symbol> = p.formals.iter().map(|f| f.name).collect();
     let near = attrs.to_vec().iter().map(|a| a.name).filter(|n| !known.contains(n)).collect::<Vec<_>>();
-    EvalError::new(ErrorKind::Argument, text, code.span)
+    EvalError::new(ErrorKind::Argument, text, code.inner)
         .suggest(super::attrs::near(name, near.into_iter()))
         .context("from call site", span)
 }
@@ -429,7 +429,7 @@ fn unexpected_argument(code: &Code<'_>, attrs: &Attrs<'_>, p: &Pattern<'_>, span
     let name = stranger.map(|a| a.name).unwrap_or(Symbol(0));
     let text =
         format!("function '{}' called with unexpected argument '{}'", function_name(code), name.text());
-    EvalError::new(ErrorKind::Argument, text, code.span)
+    EvalError::new(ErrorKind::Argument, text, code.inner)
         .suggest(super::attrs::near(name, p.formals.iter().map(|f| f.name)))
         .context("from call site", span)
 }

@@ -1,7 +1,7 @@
 //! Conversion to strings, contexts, and short descriptions of values for messages.
 
 use super::Evaluation;
-use super::error::EvalError;
+use super::error::{ErrorKind, EvalError};
 use super::heap::{Env, Frame};
 use super::step::Arith;
 use super::value::{Res, Slot, Value};
@@ -204,8 +204,10 @@ impl<'h> Evaluation<'h> {
                 out.bytes.extend_from_slice(p.bytes);
                 continue;
             }
-            self.coerce(v, Coerce::Strict, !path, &mut out, part.span)
-                .map_err(|e| e.context("while evaluating a path segment", part.span))?;
+            self.coerce(v, Coerce::Strict, !path, &mut out, part.span).map_err(|e| match e.kind {
+                ErrorKind::Type => e.context("while evaluating a path segment", part.span),
+                _ => e,
+            })?;
         }
         if path {
             return self.path_of(&[&out.bytes], &out.context, span);
@@ -223,7 +225,9 @@ impl<'h> Evaluation<'h> {
             text.extend_from_slice(b": ");
             text.extend_from_slice(&shown);
         }
-        EvalError::type_error(text, span)
+        let mut e = EvalError::type_error(text, span);
+        e.placeless = true;
+        e
     }
 
     /// The error for a value of a wrong type: `expected a set but found an integer: 1`.

@@ -231,7 +231,10 @@ impl<'h> Evaluation<'h> {
         at: usize,
         _frame: Frame<'h>,
     ) -> Res<&'h Attrs<'h>> {
-        let over = self.force_attrs(&set.values[at], a.spans[at])?;
+        let over = self.force_attrs(&set.values[at], a.spans[at]).map_err(|mut e| {
+            e.placeless = true;
+            e.context("while evaluating the `__overrides` attribute", SpanId::NONE)
+        })?;
         let mut extra = Vec::new();
         for o in over.to_vec() {
             let v = share_element(o.slot);

@@ -284,6 +284,8 @@ pub struct Code<'m> {
     pub name: Option<Symbol>,
     /// Place of the function or expression.
     pub span: SpanId,
+    /// Place of the function that takes the last parameter, which is the one whose body fails.
+    pub inner: SpanId,
     /// Names of all plain parameters, in slot order (for `toXML` and messages).
     pub param_names: &'m [Symbol],
 }

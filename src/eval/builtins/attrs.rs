@@ -1,6 +1,6 @@
 //! Builtins on attribute sets.
 
-use super::Builtin;
+use super::{Builtin, during};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::eval::Evaluation;
@@ -46,14 +46,18 @@ pub const TABLE: &[Builtin] = &[
 ];
 
 fn attr_names<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[0], span)?;
+    let a = ev
+        .force_attrs(&args[0], span)
+        .map_err(during("while evaluating the argument passed to builtins.attrNames"))?;
     let heap = ev.heap;
     let sorted = a.sorted();
     Ok(heap.list(heap.slots_from(sorted.iter().map(|x| heap.symbol(x.name))), SpanId::NONE))
 }
 
 fn attr_values<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[0], span)?;
+    let a = ev
+        .force_attrs(&args[0], span)
+        .map_err(during("while evaluating the argument passed to builtins.attrValues"))?;
     let heap = ev.heap;
     let sorted = a.sorted();
     Ok(heap.list(heap.slots_from(sorted.iter().map(|x| share_element(x.slot))), SpanId::NONE))
@@ -74,13 +78,17 @@ fn get_attr<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res
 
 fn has_attr<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let name = name_of(ev, &args[0], span)?;
-    let a = ev.force_attrs(&args[1], span)?;
+    let a = ev
+        .force_attrs(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.hasAttr"))?;
     Ok(Value::Bool(a.get(name).is_some()))
 }
 
 fn attr_pos<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let name = name_of(ev, &args[0], span)?;
-    let a = ev.force_attrs(&args[1], span)?;
+    let a = ev
+        .force_attrs(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.unsafeGetAttrPos"))?;
     match a.find(name) {
         Some(attr) => Ok(ev.position(attr.span)),
         None => Ok(Value::Null(SpanId::NONE)),
@@ -88,8 +96,12 @@ fn attr_pos<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res
 }
 
 fn remove_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[0], span)?;
-    let list = ev.force_list(&args[1], span)?;
+    let a = ev
+        .force_attrs(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.removeAttrs"))?;
+    let list = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.removeAttrs"))?;
     let mut names = Vec::with_capacity(list.items.len());
     for item in list.items {
         names.push(name_of(ev, item, span)?);
@@ -104,8 +116,12 @@ fn remove_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) ->
 }
 
 fn intersect_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[0], span)?;
-    let b = ev.force_attrs(&args[1], span)?;
+    let a = ev
+        .force_attrs(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.intersectAttrs"))?;
+    let b = ev
+        .force_attrs(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.intersectAttrs"))?;
     let kept: Vec<Attr<'h>> = if a.len() < b.len() {
         a.to_vec().iter().filter_map(|x| b.find(x.name)).collect()
     } else {
@@ -116,7 +132,9 @@ fn intersect_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId)
 
 fn cat_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let name = name_of(ev, &args[0], span)?;
-    let list = ev.force_list(&args[1], span)?;
+    let list = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.catAttrs"))?;
     let mut found = Vec::new();
     for item in list.items {
         if let Some(slot) = ev.force_attrs(item, span)?.get(name) {
@@ -128,7 +146,9 @@ fn cat_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
 }
 
 fn list_to_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let list = ev.force_list(&args[0], span)?;
+    let list = ev
+        .force_list(&args[0], span)
+        .map_err(during("while evaluating the argument passed to builtins.listToAttrs"))?;
     let (w_name, w_value) = (ev.words.name, ev.words.value);
     let mut pairs: Vec<(Symbol, u32, &'h Attrs<'h>)> = Vec::with_capacity(list.items.len());
     for (i, item) in list.items.iter().enumerate() {
@@ -147,7 +167,9 @@ fn list_to_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
 }
 
 fn map_attrs<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[1], span)?;
+    let a = ev
+        .force_attrs(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.mapAttrs"))?;
     let heap = ev.heap;
     let f = Slot::new(ev.share(&args[0]));
     let (names, values) = if a.base.is_none() {
@@ -185,8 +207,12 @@ fn zip_attrs_with<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) 
 }
 
 fn group_by<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let f = ev.force_function(&args[0], span)?;
-    let list = ev.force_list(&args[1], span)?;
+    let f = ev
+        .force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.groupBy"))?;
+    let list = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.groupBy"))?;
     let heap = ev.heap;
     let mut groups: Vec<(Symbol, Value<'h>)> = Vec::with_capacity(list.items.len());
     for item in list.items {

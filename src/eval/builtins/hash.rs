@@ -1,7 +1,7 @@
 //! Builtins on hashes.
 
-use super::Builtin;
 use super::attrs::required;
+use super::{Builtin, during};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::drv::hash::{Algo, Hash};
@@ -27,15 +27,21 @@ fn algorithm(ev: &Evaluation<'_>, name: &[u8], span: SpanId) -> Res<Algo> {
 }
 
 fn hash_string<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let name = ev.force_str_no_context(&args[0], span)?;
+    let name = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.hashString"))?;
     let algo = algorithm(ev, name.bytes, span)?;
-    let s = ev.force_str(&args[1], span)?;
+    let s = ev
+        .force_str(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.hashString"))?;
     let text = Hash::of(algo, s.bytes).bare(Base::Base16);
     Ok(ev.heap.string(text.as_bytes()))
 }
 
 fn convert_hash<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_attrs(&args[0], span)?;
+    let a = ev
+        .force_attrs(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.convertHash"))?;
     let hash = ev.force_str_no_context(required(a, "hash", span)?, span)?;
     let algo = match a.get(Symbol::intern("hashAlgo")) {
         Some(slot) => {

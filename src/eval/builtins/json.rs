@@ -1,8 +1,8 @@
 //! Builtins on JSON.
 
-use super::Builtin;
 use super::json_lexer::{Lexer, Token};
 use super::strings::no_nul;
+use super::{Builtin, during};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::eval::Evaluation;
@@ -23,7 +23,9 @@ fn to_json<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<
 }
 
 fn from_json<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let s = ev.force_str_no_context(&args[0], span)?;
+    let s = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.fromJSON"))?;
     let mut reader = Reader { lexer: Lexer::new(s.bytes), span };
     let first = reader.lexer.token();
     let v = reader.value(ev, first)?;

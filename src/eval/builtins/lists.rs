@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::Builtin;
 use super::attrs::required;
 use super::key_tree::KeyTree;
+use super::{Builtin, during};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::eval::Evaluation;
@@ -75,7 +75,11 @@ fn any<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Valu
 
 fn concat_lists<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
     let mut out = Vec::new();
-    for item in ev.force_list(&args[0], span)?.items {
+    for item in ev
+        .force_list(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.concatLists"))?
+        .items
+    {
         let l = ev.force_list(item, span)?;
         out.extend(l.items.iter().map(share_element));
     }
@@ -83,9 +87,15 @@ fn concat_lists<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) ->
 }
 
 fn concat_map<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let f = ev.force_function(&args[0], span)?;
+    let f = ev
+        .force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.concatMap"))?;
     let mut out = Vec::new();
-    for item in ev.force_list(&args[1], span)?.items {
+    for item in ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.concatMap"))?
+        .items
+    {
         match ev.call(f, &[share_element(item)], span)? {
             Value::List(l) => out.extend(l.items.iter().map(share_element)),
             v => return Err(ev.expected("a list", v, span)),
@@ -95,7 +105,9 @@ fn concat_map<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> R
 }
 
 fn elem<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let list = ev.force_list(&args[1], span)?;
+    let list = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.elem"))?;
     for item in list.items {
         if ev.equal_slots(&args[0], item, span)? {
             return Ok(Value::Bool(true));
@@ -105,8 +117,12 @@ fn elem<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Val
 }
 
 fn elem_at<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let n = ev.force_int(&args[1], span)?;
-    let list = ev.force_list(&args[0], span)?;
+    let n = ev
+        .force_int(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to 'builtins.elemAt'"))?;
+    let list = ev
+        .force_list(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to 'builtins.elemAt'"))?;
     match usize::try_from(n).ok().and_then(|n| list.items.get(n)) {
         Some(item) => ev.force(item),
         None => {
@@ -118,11 +134,15 @@ fn elem_at<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<
 }
 
 fn filter<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let list = ev.force_list(&args[1], span)?;
+    let list = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.filter"))?;
     if list.items.is_empty() {
         return Ok(Value::List(list));
     }
-    let f = ev.force_function(&args[0], span)?;
+    let f = ev
+        .force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.filter"))?;
     let mut out = Vec::new();
     for item in list.items {
         let x = share_element(item);
@@ -137,8 +157,12 @@ fn filter<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<V
 }
 
 fn foldl<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let f = ev.force_function(&args[0], span)?;
-    let list = ev.force_list(&args[2], span)?;
+    let f = ev
+        .force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.foldlStrict"))?;
+    let list = ev
+        .force_list(&args[2], span)
+        .map_err(during("while evaluating the third argument passed to builtins.foldlStrict"))?;
     if list.items.is_empty() {
         return ev.force(&args[1]);
     }
@@ -150,11 +174,14 @@ fn foldl<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Va
 }
 
 fn gen_list<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let n = ev.force_int(&args[1], span)?;
+    let n = ev
+        .force_int(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.genList"))?;
     let Ok(n) = u32::try_from(n) else {
         return Err(EvalError::other(format!("cannot create list of size {n}"), span));
     };
-    ev.force_function(&args[0], span)?;
+    ev.force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.genList"))?;
     let heap = ev.heap;
     let f = Slot::new(ev.share(&args[0]));
     let lazy = heap.lazy(Lazy::GenList { f });
@@ -162,22 +189,36 @@ fn gen_list<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res
 }
 
 fn head<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    match ev.force_list(&args[0], span)?.items.first() {
+    match ev
+        .force_list(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to 'builtins.head'"))?
+        .items
+        .first()
+    {
         Some(item) => ev.force(item),
         None => Err(EvalError::other("'builtins.head' called on an empty list", span)),
     }
 }
 
 fn length<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    Ok(Value::Int(SpanId::NONE, ev.force_list(&args[0], span)?.items.len() as i64))
+    Ok(Value::Int(
+        SpanId::NONE,
+        ev.force_list(&args[0], span)
+            .map_err(during("while evaluating the first argument passed to builtins.length"))?
+            .items
+            .len() as i64,
+    ))
 }
 
 fn map<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let list = ev.force_list(&args[1], span)?;
+    let list = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.map"))?;
     if list.items.is_empty() {
         return Ok(Value::List(list));
     }
-    ev.force_function(&args[0], span)?;
+    ev.force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.map"))?;
     let heap = ev.heap;
     let f = Slot::new(ev.share(&args[0]));
     let lazy = heap.lazy(Lazy::Map { f, items: list.items });
@@ -185,9 +226,15 @@ fn map<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Valu
 }
 
 fn partition<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let f = ev.force_function(&args[0], span)?;
+    let f = ev
+        .force_function(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.partition"))?;
     let (mut right, mut wrong) = (Vec::new(), Vec::new());
-    for item in ev.force_list(&args[1], span)?.items {
+    for item in ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.partition"))?
+        .items
+    {
         let x = share_element(item);
         if predicate(ev, f, x, span)? { right.push(x) } else { wrong.push(x) }
     }
@@ -224,7 +271,12 @@ fn sort<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Val
 }
 
 fn tail<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    match ev.force_list(&args[0], span)?.items.split_first() {
+    match ev
+        .force_list(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to 'builtins.tail'"))?
+        .items
+        .split_first()
+    {
         Some((_, rest)) => Ok(ev.heap.list(rest, SpanId::NONE)),
         None => Err(EvalError::other("'builtins.tail' called on an empty list", span)),
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Evaluation;
+use super::error::EvalError;
 use super::evaluation::Settings;
 use super::heap::Heap;
 use super::value::{Res, Slot, Value};
@@ -62,6 +63,11 @@ impl Builtin {
         self.feature = feature;
         self
     }
+}
+
+/// Adds to an error what was being done; as with Nix, without a place, which the frame of the call has.
+fn during(what: &'static str) -> impl Fn(Box<EvalError>) -> Box<EvalError> {
+    move |e| e.context(what, SpanId::NONE)
 }
 
 /// What builtins remember during an evaluation.

@@ -1,6 +1,6 @@
 //! Builtins on strings.
 
-use super::Builtin;
+use super::{Builtin, during};
 use crate::base::source::SpanId;
 use crate::eval::Evaluation;
 use crate::eval::coerce::{Coerce, StringBuilder};
@@ -45,11 +45,15 @@ fn string_length<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
 }
 
 fn substring<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let start = ev.force_int(&args[0], span)?;
+    let start = ev.force_int(&args[0], span).map_err(during(
+        "while evaluating the first argument (the start offset) passed to builtins.substring",
+    ))?;
     let Ok(start) = usize::try_from(start) else {
         return Err(EvalError::other("negative start position in 'substring'", span));
     };
-    let len = ev.force_int(&args[1], span)?;
+    let len = ev.force_int(&args[1], span).map_err(during(
+        "while evaluating the second argument (the substring length) passed to builtins.substring",
+    ))?;
     let v = ev.force(&args[2])?;
     let s = ev.coerce_to_str(v, Coerce::Strict, true, span)?;
     let start = start.min(s.bytes.len());
@@ -59,8 +63,10 @@ fn substring<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
 }
 
 fn concat_strings_sep<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let sep = ev.force_str(&args[0], span)?;
-    let list = ev.force_list(&args[1], span)?;
+    let sep = ev.force_str(&args[0], span).map_err(during(
+        "while evaluating the first argument (the separator string) passed to builtins.concatStringsSep",
+    ))?;
+    let list = ev.force_list(&args[1], span).map_err(during("while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep"))?;
     let mut out = StringBuilder::default();
     out.add_context(sep.context);
     for (i, item) in list.items.iter().enumerate() {
@@ -74,8 +80,12 @@ fn concat_strings_sep<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: Span
 }
 
 fn replace_strings<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let from = ev.force_list(&args[0], span)?;
-    let to = ev.force_list(&args[1], span)?;
+    let from = ev
+        .force_list(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.replaceStrings"))?;
+    let to = ev
+        .force_list(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.replaceStrings"))?;
     if from.items.len() != to.items.len() {
         let text = "'from' and 'to' arguments passed to builtins.replaceStrings have different lengths";
         return Err(EvalError::other(text, span));
@@ -84,7 +94,9 @@ fn replace_strings<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId)
     for item in from.items {
         patterns.push(ev.force_str(item, span)?.bytes);
     }
-    let s = ev.force_str(&args[2], span)?;
+    let s = ev
+        .force_str(&args[2], span)
+        .map_err(during("while evaluating the third argument passed to builtins.replaceStrings"))?;
     let first_bytes = FirstBytes::of(&patterns);
     let mut out = StringBuilder::default();
     out.add_context(s.context);

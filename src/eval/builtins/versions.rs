@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::Builtin;
+use super::{Builtin, during};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::eval::Evaluation;
@@ -80,13 +80,19 @@ fn compare(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 fn compare_versions<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let a = ev.force_str_no_context(&args[0], span)?;
-    let b = ev.force_str_no_context(&args[1], span)?;
+    let a = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.compareVersions"))?;
+    let b = ev
+        .force_str_no_context(&args[1], span)
+        .map_err(during("while evaluating the second argument passed to builtins.compareVersions"))?;
     Ok(Value::Int(SpanId::NONE, compare(a.bytes, b.bytes) as i64))
 }
 
 fn split_version<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let s = ev.force_str_no_context(&args[0], span)?;
+    let s = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.splitVersion"))?;
     let mut rest = s.bytes;
     let mut parts = Vec::new();
     while !rest.is_empty() {
@@ -100,7 +106,10 @@ fn split_version<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
 }
 
 fn parse_drv_name<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let s = ev.force_str_no_context(&args[0], span)?.bytes;
+    let s = ev
+        .force_str_no_context(&args[0], span)
+        .map_err(during("while evaluating the first argument passed to builtins.parseDrvName"))?
+        .bytes;
     let dash = s.windows(2).position(|w| w[0] == b'-' && !w[1].is_ascii_alphabetic());
     let (name, version) = match dash {
         Some(i) => (&s[..i], &s[i + 1..]),

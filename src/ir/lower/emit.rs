@@ -229,7 +229,18 @@ impl<'m> Emitter<'m, '_> {
         self.code(|e| {
             let body = body(e);
             let (span, param) = (body.span, Param::None);
-            Code { id: 0, frame: 0, arity: 0, strict: 0, param, body, name: None, span, param_names: &[] }
+            Code {
+                id: 0,
+                frame: 0,
+                arity: 0,
+                strict: 0,
+                param,
+                body,
+                name: None,
+                span,
+                inner: span,
+                param_names: &[],
+            }
         })
     }
 

@@ -28,6 +28,7 @@ impl<'m> Emitter<'m, '_> {
         self.code(|e| {
             let mut names = Vec::new();
             let mut lambda = lambda;
+            let mut innermost = span;
             let body = loop {
                 let slot = e.take_slot();
                 let ast::Lambda { name: Some(parameter), pattern: None, body } = lambda else {
@@ -36,11 +37,16 @@ impl<'m> Emitter<'m, '_> {
                 names.push(parameter.symbol);
                 e.bind(slot);
                 match &body.kind {
-                    ExprKind::Lambda(inner) => lambda = inner,
+                    ExprKind::Lambda(inner) => {
+                        lambda = inner;
+                        innermost = body.span;
+                    }
                     _ => break Some(*body),
                 }
             };
+            let inner = if innermost == span { None } else { Some(e.span(innermost)) };
             let span = e.span(span);
+            let inner = inner.unwrap_or(span);
             let (param, arity, body) = match body {
                 Some(body) => (Param::Name, names.len(), e.expr(body)),
                 None => {
@@ -62,7 +68,7 @@ impl<'m> Emitter<'m, '_> {
             if matches!(param, Param::Pattern(_)) && arity <= 32 {
                 strict |= 1 << (arity - 1);
             }
-            Code { id: 0, frame: 0, arity, strict, param, body, name, span, param_names }
+            Code { id: 0, frame: 0, arity, strict, param, body, name, span, inner, param_names }
         })
     }
 
