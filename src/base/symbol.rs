@@ -1,7 +1,7 @@
 //! Symbols: attribute and variable names as `u32`, interned for the life of the process.
 
 use std::hash::{BuildHasher, BuildHasherDefault};
-use std::sync::{Mutex, OnceLock, RwLock};
+use std::sync::{Mutex, OnceLock};
 
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
@@ -10,44 +10,84 @@ use rustc_hash::FxHasher;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Symbol(pub u32);
 
-#[derive(Default)]
+/// Names are kept in rows of growing length that never move, so that they are read without a lock.
+const FIRST_ROW: usize = 1024;
+/// Enough rows for every `u32`.
+const ROWS: usize = 23;
+
+type Row = Box<[OnceLock<&'static [u8]>]>;
+
+static NAMES: [OnceLock<Row>; ROWS] = [const { OnceLock::new() }; ROWS];
+
+/// Bytes asked for at once to hold names.
+const CHUNK: usize = 32 << 10;
+
+/// What adding a name needs.
 struct Table {
     index: HashTable<u32>,
+    len: u32,
+    /// Memory for more names.
+    spare: &'static mut [u8],
 }
 
-static NAMES: RwLock<Vec<&'static [u8]>> = RwLock::new(Vec::new());
-
-fn table() -> &'static Mutex<Table> {
-    static TABLE: OnceLock<Mutex<Table>> = OnceLock::new();
-    TABLE.get_or_init(Mutex::default)
-}
+static TABLE: Mutex<Table> = Mutex::new(Table { index: HashTable::new(), len: 0, spare: &mut [] });
 
 fn hash(name: &[u8]) -> u64 {
     BuildHasherDefault::<FxHasher>::default().hash_one(name)
 }
 
+/// The row of a number, and the place in it.
+fn place(number: u32) -> (usize, usize) {
+    let n = number as usize + FIRST_ROW;
+    let row = n.ilog2() - FIRST_ROW.ilog2();
+    (row as usize, n - (FIRST_ROW << row))
+}
+
+fn name_of(number: u32) -> &'static [u8] {
+    let (row, at) = place(number);
+    NAMES[row].get().and_then(|row| row[at].get()).copied().unwrap_or_default()
+}
+
+impl Table {
+    fn keep(&mut self, name: &[u8]) -> &'static [u8] {
+        if name.len() > self.spare.len() {
+            if name.len() > CHUNK / 8 {
+                return Box::leak(name.to_vec().into_boxed_slice());
+            }
+            self.spare = Box::leak(vec![0; CHUNK].into_boxed_slice());
+        }
+        let (mine, rest) = std::mem::take(&mut self.spare).split_at_mut(name.len());
+        self.spare = rest;
+        mine.copy_from_slice(name);
+        mine
+    }
+}
+
 impl Symbol {
     /// The symbol of a name.
+    ///
+    /// # Panics
+    /// When there are more than four thousand million names.
     pub fn intern(name: impl AsRef<[u8]>) -> Symbol {
         let name = name.as_ref();
         let h = hash(name);
-        let mut t = table().lock().unwrap_or_else(|e| e.into_inner());
-        let names = NAMES.read().unwrap_or_else(|e| e.into_inner());
-        if let Some(&i) = t.index.find(h, |&i| names[i as usize] == name) {
+        let mut t = TABLE.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(&i) = t.index.find(h, |&i| name_of(i) == name) {
             return Symbol(i);
         }
-        drop(names);
-        let leaked: &'static [u8] = Box::leak(name.to_vec().into_boxed_slice());
-        let mut names = NAMES.write().unwrap_or_else(|e| e.into_inner());
-        let i = names.len() as u32;
-        names.push(leaked);
-        t.index.insert_unique(h, i, |&i| hash(names[i as usize]));
-        Symbol(i)
+        let number = t.len;
+        t.len = number.checked_add(1).expect("fewer names than fit the memory of a machine");
+        let (row, at) = place(number);
+        let kept = t.keep(name);
+        let row = NAMES[row].get_or_init(|| (0..FIRST_ROW << row).map(|_| OnceLock::new()).collect());
+        let _ = row[at].set(kept);
+        t.index.insert_unique(h, number, |&i| hash(name_of(i)));
+        Symbol(number)
     }
 
     /// The name of the symbol.
     pub fn name(self) -> &'static [u8] {
-        NAMES.read().unwrap_or_else(|e| e.into_inner())[self.0 as usize]
+        name_of(self.0)
     }
 
     /// The name as text, with bytes that are not UTF-8 replaced.

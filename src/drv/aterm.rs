@@ -128,15 +128,20 @@ impl Printer {
 
     fn string(&mut self, bytes: &[u8]) {
         self.text.push(b'"');
-        for &c in bytes {
-            match c {
-                b'"' | b'\\' => self.text.extend_from_slice(&[b'\\', c]),
-                b'\n' => self.text.extend_from_slice(b"\\n"),
-                b'\r' => self.text.extend_from_slice(b"\\r"),
-                b'\t' => self.text.extend_from_slice(b"\\t"),
-                _ => self.text.push(c),
-            }
+        let mut rest = bytes;
+        let special = |c: &u8| matches!(c, b'"' | b'\\' | b'\n' | b'\r' | b'\t');
+        while let Some(plain) = rest.iter().position(special) {
+            self.text.extend_from_slice(&rest[..plain]);
+            let escaped = match rest[plain] {
+                b'\n' => b'n',
+                b'\r' => b'r',
+                b'\t' => b't',
+                c => c,
+            };
+            self.text.extend_from_slice(&[b'\\', escaped]);
+            rest = &rest[plain + 1..];
         }
+        self.text.extend_from_slice(rest);
         self.text.push(b'"');
     }
 }

@@ -1,7 +1,6 @@
 //! The hash that identifies a derivation: of its text, with fixed outputs standing for what they
 //! contain and not for how they are fetched. Output paths are made from it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::aterm::{self, InputHashes};
@@ -9,6 +8,7 @@ use super::derivation::{Derivation, DerivationError, Kind, Output};
 use super::hash::Hash;
 use super::hash_text::Base;
 use super::store_path::{StoreDir, StorePath};
+use rustc_hash::FxHashMap;
 
 /// The hash of a derivation modulo the derivations of its fixed inputs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,7 +33,7 @@ impl Modulo {
 /// The hashes of all derivations met so far.
 #[derive(Default)]
 pub struct ModuloCache {
-    known: HashMap<StorePath, Arc<Modulo>>,
+    known: FxHashMap<StorePath, Arc<Modulo>>,
 }
 
 impl ModuloCache {

@@ -84,7 +84,7 @@ impl<'h> Evaluation<'h> {
             Kind::Null => Value::Null(e.span),
             Kind::Float(x) => Value::Float(e.span, *x),
             Kind::Path(p) => self.heap.path(p),
-            Kind::List { .. } => self.heap.list(&[], e.span),
+            Kind::List(_) => self.heap.list(&[], e.span),
             _ => self.heap.attrs(Attrs::flat(&[], &[], &[], e.span)),
         }
     }

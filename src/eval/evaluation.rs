@@ -1,6 +1,5 @@
 //! One evaluation: its heap, its settings, its caches, its limits.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::diag::Diagnostic;
 use crate::syntax::Lints;
+use rustc_hash::FxHashMap;
 
 /// Where evaluation stops, with an error.
 #[derive(Clone, Debug)]
@@ -88,11 +88,11 @@ pub struct Evaluation<'h> {
     pub warn: Box<dyn Fn(&Diagnostic)>,
     pub(super) frames: FrameStack<'h>,
     pub(super) globals: &'h [Slot<'h>],
-    pub(super) global_index: Rc<HashMap<Symbol, u32>>,
+    pub(super) global_index: Rc<FxHashMap<Symbol, u32>>,
     pub(super) depth: u32,
     pub(super) failures: Vec<EvalError>,
-    pub(super) files: HashMap<PathBuf, &'h Slot<'h>>,
-    pub(super) resolved: HashMap<PathBuf, PathBuf>,
+    pub(super) files: FxHashMap<PathBuf, &'h Slot<'h>>,
+    pub(super) resolved: FxHashMap<PathBuf, PathBuf>,
     /// What the store builtins remember: copied paths, regular expressions, derivation hashes.
     pub caches: builtins::Caches<'h>,
     /// Names that evaluation itself looks up.
@@ -149,8 +149,8 @@ impl<'h> Evaluation<'h> {
             global_index: Rc::new(global_index),
             depth: 0,
             failures: Vec::new(),
-            files: HashMap::new(),
-            resolved: HashMap::new(),
+            files: FxHashMap::default(),
+            resolved: FxHashMap::default(),
             caches: builtins::Caches::default(),
             words: super::words::Words::new(),
             sources: Vec::new(),

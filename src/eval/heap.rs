@@ -179,11 +179,17 @@ impl Heap {
     /// `x ++ y`, of which neither is empty.
     pub fn append<'h>(&'h self, x: &List<'h>, y: &'h [Slot<'h>], origin: SpanId) -> Value<'h> {
         let (had, len) = (x.items.len(), x.items.len() + y.len());
+        if had < FEW {
+            let items = self.arena.alloc_with(len, |i| {
+                Slot::new(share_element(if i < had { &x.items[i] } else { &y[i - had] }))
+            });
+            return self.list(items, origin);
+        }
         let room = match x.room {
             Some(room) if room.used.get() == had && room.slots.len() >= len => room,
             room => {
                 // A list that was made by appending is likely to be appended to again.
-                let capacity = if room.is_some() && had >= 8 { len * 2 } else { len };
+                let capacity = if room.is_some() { len + len / 2 } else { len };
                 let null = Value::Null(SpanId::NONE);
                 let slots = self.arena.alloc_with(capacity, |i| {
                     Slot::new(if i < had { share_element(&x.items[i]) } else { null })
@@ -256,6 +262,9 @@ impl Heap {
         unsafe { &*last }
     }
 }
+
+/// Lists shorter than this are copied to be appended to; longer ones may get room to grow.
+const FEW: usize = 16;
 
 /// The start of a region of the heap: what is handed out from here on.
 #[derive(Clone, Copy)]

@@ -1,6 +1,5 @@
 //! Loading files: search path, `import`, and expressions given as text.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::base::symbol::Symbol;
 use crate::ir::lower::{self, LowerOptions};
 use crate::ir::module::Module;
 use crate::syntax;
+use rustc_hash::FxHashMap;
 
 /// The directory in which `<nix/…>` finds what is part of Nix itself, and the only file there.
 const CORE: &str = "/__corepkgs__";
@@ -33,7 +33,7 @@ impl<'h> Evaluation<'h> {
         &self,
         source: Arc<Source>,
         base_dir: &Path,
-        globals: &HashMap<Symbol, u32>,
+        globals: &FxHashMap<Symbol, u32>,
     ) -> Res<Arc<Module>> {
         let syntax = self.syntax_options();
         let options = LowerOptions { base_dir, globals, syntax, warn: &*self.warn };

@@ -7,7 +7,9 @@ use super::heap::{Env, Frame};
 use super::value::{Attrs, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
-use crate::ir::expr::{AttrName, AttrsExpr, BinOp, Expr, Kind, Let, Var};
+use crate::ir::expr::{
+    Assert, AttrName, AttrsExpr, BinOp, Call, Closure, Expr, HasAttr, Kind, Let, ListExpr, Select, Var, With,
+};
 
 impl<'h> Evaluation<'h> {
     /// Evaluates an expression to weak head normal form.
@@ -25,7 +27,7 @@ impl<'h> Evaluation<'h> {
                     Err(err) => Err(attr_trace(err, a, *name)),
                 }
             }
-            Kind::Call { func, args, captures } => {
+            Kind::Call(Call { func, args, captures }) => {
                 let region = (self.heap.mark(), self.frame_writes);
                 let f = self.eval(func, frame, env)?;
                 let place = Place { frame, env, captures: *captures };
@@ -36,8 +38,8 @@ impl<'h> Evaluation<'h> {
                 self.leave();
                 r
             }
-            Kind::If(c, t, f) => {
-                let branch = if self.condition(c, frame, env)? { t } else { f };
+            Kind::If(i) => {
+                let branch = if self.condition(i.cond, frame, env)? { i.then } else { i.otherwise };
                 self.eval(branch, frame, env)
             }
             Kind::Binary(op, l, r) => self.binary(*op, l, r, e.span, frame, env),
@@ -45,19 +47,19 @@ impl<'h> Evaluation<'h> {
             Kind::Int(n) => Ok(Value::Int(e.span, *n)),
             Kind::Bool(b) => Ok(Value::Bool(*b)),
             Kind::Null => Ok(Value::Null(e.span)),
-            Kind::Lambda { code, captures } => {
+            Kind::Lambda(Closure { code, captures }) => {
                 let block = self.block(*captures, frame, env);
                 Ok(Value::Lambda(code.id, block))
             }
             Kind::Attrs(a) => self.attrs_expr(a, e.span, frame, env),
-            Kind::List { items, captures } => {
+            Kind::List(ListExpr { items, captures }) => {
                 let block = self.block(*captures, frame, env);
                 let heap = self.heap;
                 let slots = heap.new_slots(items.len(), |i| self.delay(&items[i], frame, env, block));
                 Ok(heap.list(slots, e.span))
             }
             Kind::Let(l) => self.let_expr(l, frame, env),
-            Kind::With { subject, captures, slot, body } => {
+            Kind::With(With { subject, captures, slot, body }) => {
                 let block = self.block(*captures, frame, env);
                 let v = self.delay(subject, frame, env, block);
                 frame.set(*slot, v);
@@ -80,7 +82,7 @@ impl<'h> Evaluation<'h> {
             Kind::HomePath(rest) => self.home_path(rest, e.span),
             Kind::SearchPath(p) => self.search_path(p, e.span),
             Kind::WithVar { name, scopes } => self.with_var(*name, scopes, e.span, frame, env),
-            Kind::Select { base, path, default } => {
+            Kind::Select(Select { base, path, default }) => {
                 match self.select(base, path, default.is_some(), e.span, frame, env)? {
                     Some(v) => Ok(v),
                     None => match default {
@@ -89,7 +91,7 @@ impl<'h> Evaluation<'h> {
                     },
                 }
             }
-            Kind::HasAttr { base, path } => {
+            Kind::HasAttr(HasAttr { base, path }) => {
                 let mut v = self.eval(base, frame, env)?;
                 for (i, part) in path.iter().enumerate() {
                     let Value::Attrs(a) = v else { return Ok(Value::Bool(false)) };
@@ -101,7 +103,7 @@ impl<'h> Evaluation<'h> {
                 }
                 Ok(Value::Bool(true))
             }
-            Kind::Assert { cond, text, body } => {
+            Kind::Assert(Assert { cond, text, body }) => {
                 if !self.condition(cond, frame, env)? {
                     return Err(self.assertion_failed(cond, text, e.span, frame, env));
                 }

@@ -33,6 +33,8 @@ pub enum Captures<'m> {
     New(&'m [Var]),
 }
 
+const _: () = assert!(size_of::<Expr<'_>>() <= 32);
+
 /// An expression with its place.
 pub struct Expr<'m> {
     /// What it is.
@@ -57,7 +59,7 @@ pub enum Delay<'m> {
     Cheap(&'m Code<'m>),
 }
 
-/// The kinds of expression.
+/// The kinds of expression: what most nodes are fits three words, the rest stands beside.
 pub enum Kind<'m> {
     /// `null`, where not shadowed.
     Null,
@@ -68,7 +70,7 @@ pub enum Kind<'m> {
     /// Float literal.
     Float(f64),
     /// String without holes.
-    Str(Str<'m>),
+    Str(&'m Str<'m>),
     /// Path literal without holes, absolute and canonical.
     Path(&'m [u8]),
     /// `~/…`: the part after `~`, beginning with `/`.
@@ -96,70 +98,25 @@ pub enum Kind<'m> {
         name_span: SpanId,
     },
     /// `base.a.b or default`, and selects with computed names.
-    Select {
-        /// The set.
-        base: &'m Expr<'m>,
-        /// The path, not empty.
-        path: &'m [AttrName<'m>],
-        /// The `or` part.
-        default: Option<&'m Expr<'m>>,
-    },
+    Select(&'m Select<'m>),
     /// `base ? a.b`.
-    HasAttr {
-        /// The set.
-        base: &'m Expr<'m>,
-        /// The path, not empty.
-        path: &'m [AttrName<'m>],
-    },
+    HasAttr(&'m HasAttr<'m>),
     /// A function in strict position.
-    Lambda {
-        /// Its code (at least one parameter).
-        code: &'m Code<'m>,
-        /// Its environment.
-        captures: Captures<'m>,
-    },
+    Lambda(&'m Closure<'m>),
     /// A call with one or more arguments.
-    Call {
-        /// The function.
-        func: &'m Expr<'m>,
-        /// The arguments.
-        args: &'m [Delay<'m>],
-        /// Environment of the delayed arguments.
-        captures: Captures<'m>,
-    },
+    Call(&'m Call<'m>),
     /// `let … in body`.
     Let(&'m Let<'m>),
     /// `{ … }` and `rec { … }`.
     Attrs(&'m AttrsExpr<'m>),
     /// `[ … ]`.
-    List {
-        /// The elements.
-        items: &'m [Delay<'m>],
-        /// Environment of the delayed elements.
-        captures: Captures<'m>,
-    },
+    List(&'m ListExpr<'m>),
     /// `if c then t else e`.
-    If(&'m Expr<'m>, &'m Expr<'m>, &'m Expr<'m>),
+    If(&'m If<'m>),
     /// `assert c; body`. The string is the condition's text as Nix prints it in the error.
-    Assert {
-        /// The condition.
-        cond: &'m Expr<'m>,
-        /// The condition as Nix shows it.
-        text: &'m [u8],
-        /// The rest.
-        body: &'m Expr<'m>,
-    },
+    Assert(&'m Assert<'m>),
     /// `with subject; body`.
-    With {
-        /// The subject, delayed.
-        subject: Delay<'m>,
-        /// Its environment.
-        captures: Captures<'m>,
-        /// The local slot that holds it.
-        slot: u32,
-        /// The rest.
-        body: &'m Expr<'m>,
-    },
+    With(&'m With<'m>),
     /// `!e`
     Not(&'m Expr<'m>),
     /// `-e`
@@ -175,6 +132,82 @@ pub enum Kind<'m> {
     },
     /// `__curPos`
     CurPos,
+}
+
+/// `base.a.b or default`.
+pub struct Select<'m> {
+    /// The set.
+    pub base: &'m Expr<'m>,
+    /// The path, not empty.
+    pub path: &'m [AttrName<'m>],
+    /// The `or` part.
+    pub default: Option<&'m Expr<'m>>,
+}
+
+/// `base ? a.b`.
+pub struct HasAttr<'m> {
+    /// The set.
+    pub base: &'m Expr<'m>,
+    /// The path, not empty.
+    pub path: &'m [AttrName<'m>],
+}
+
+/// A function in strict position.
+pub struct Closure<'m> {
+    /// Its code (at least one parameter).
+    pub code: &'m Code<'m>,
+    /// Its environment.
+    pub captures: Captures<'m>,
+}
+
+/// A call with one or more arguments.
+pub struct Call<'m> {
+    /// The function.
+    pub func: &'m Expr<'m>,
+    /// The arguments.
+    pub args: &'m [Delay<'m>],
+    /// Environment of the delayed arguments.
+    pub captures: Captures<'m>,
+}
+
+/// `[ … ]`.
+pub struct ListExpr<'m> {
+    /// The elements.
+    pub items: &'m [Delay<'m>],
+    /// Environment of the delayed elements.
+    pub captures: Captures<'m>,
+}
+
+/// `assert c; body`.
+pub struct Assert<'m> {
+    /// The condition.
+    pub cond: &'m Expr<'m>,
+    /// The condition as Nix shows it.
+    pub text: &'m [u8],
+    /// The rest.
+    pub body: &'m Expr<'m>,
+}
+
+/// `with subject; body`.
+pub struct With<'m> {
+    /// The subject, delayed.
+    pub subject: Delay<'m>,
+    /// Its environment.
+    pub captures: Captures<'m>,
+    /// The local slot that holds it.
+    pub slot: u32,
+    /// The rest.
+    pub body: &'m Expr<'m>,
+}
+
+/// `if c then t else e`.
+pub struct If<'m> {
+    /// The condition.
+    pub cond: &'m Expr<'m>,
+    /// Where it holds.
+    pub then: &'m Expr<'m>,
+    /// Where it does not.
+    pub otherwise: &'m Expr<'m>,
 }
 
 /// Binary operators. `>` and friends keep their own kinds: they evaluate their right side first.

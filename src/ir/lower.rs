@@ -11,7 +11,6 @@ mod set;
 mod strict;
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,13 +23,14 @@ use crate::base::symbol::Symbol;
 use crate::diag::{Diagnostic, Label};
 use crate::syntax::ast::{Expr, ExprKind, Span};
 use crate::syntax::{self, ParseError, Problem};
+use rustc_hash::FxHashMap;
 
 /// What lowering is told.
 pub struct LowerOptions<'a> {
     /// Directory that relative path literals start from; absolute.
     pub base_dir: &'a Path,
     /// Global names and their indices.
-    pub globals: &'a HashMap<Symbol, u32>,
+    pub globals: &'a FxHashMap<Symbol, u32>,
     /// Settings of the parser.
     pub syntax: syntax::Options,
     /// Told of discouraged literals.

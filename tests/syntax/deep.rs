@@ -1,6 +1,6 @@
 //! Deep nesting ends in an error, never in a crash.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::path::Path;
 
 use nixactions::base::source::{Source, SourceName};
@@ -9,7 +9,7 @@ use nixactions::ir::lower::{LowerOptions, load};
 use nixactions::syntax::Options;
 
 fn message(text: &str) -> Option<String> {
-    let globals = HashMap::new();
+    let globals = FxHashMap::default();
     let options = LowerOptions {
         base_dir: Path::new("/"),
         globals: &globals,

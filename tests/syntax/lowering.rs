@@ -1,6 +1,6 @@
 //! Errors found while names are looked up, and what syntax errors say.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::path::Path;
 
 use nixactions::base::source::{Source, SourceName};
@@ -10,7 +10,7 @@ use nixactions::syntax::{Options, syntax_diagnostics};
 
 /// Messages with line and column, and the help text if there is one.
 fn errors(text: &str) -> Vec<String> {
-    let globals: HashMap<_, _> =
+    let globals: FxHashMap<_, _> =
         ["true", "builtins", "map"].iter().enumerate().map(|(i, n)| (Symbol::intern(n), i as u32)).collect();
     let options = LowerOptions {
         base_dir: Path::new("/base"),

@@ -1,7 +1,5 @@
 //! The builtin functions: one file a family, a `TABLE` each.
 
-use std::collections::HashMap;
-
 use super::Evaluation;
 use super::error::EvalError;
 use super::evaluation::Settings;
@@ -9,6 +7,7 @@ use super::heap::Heap;
 use super::value::{Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
+use rustc_hash::FxHashMap;
 
 pub mod attrs;
 pub mod context;
@@ -146,7 +145,7 @@ pub fn is_bare(name: &str) -> bool {
 }
 
 /// The global values, and the index of each global name.
-pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>], HashMap<Symbol, u32>) {
+pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>], FxHashMap<Symbol, u32>) {
     let mut members: Vec<(&str, Value<'h>)> = all()
         .filter(|b| b.feature.is_empty() || settings.feature(b.feature))
         .map(|b| (b.name, Value::Builtin(b)))
@@ -168,7 +167,7 @@ pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>
         members.push(("currentTime", Value::Int(none, settings.now)));
     }
     let slots = heap.slots(members.len() + 1);
-    let mut index = HashMap::new();
+    let mut index = FxHashMap::default();
     let mut set = Vec::new();
     for (i, &(name, v)) in members.iter().enumerate() {
         slots[i].set(v);

@@ -1,6 +1,5 @@
 //! Builtins that read files: `import`, `readFile`, `readDir` and the like.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -20,6 +19,7 @@ use crate::eval::heap::Env;
 use crate::eval::io::FileKind;
 use crate::eval::value::{Attr, Attrs, Res, Slot, Value};
 use crate::ir::text::ContextElem;
+use rustc_hash::FxHashMap;
 
 /// The builtins of this family.
 pub const TABLE: &[Builtin] = &[
@@ -133,8 +133,8 @@ fn scoped_import<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
 
 /// Adds the attributes of a set to the table of globals, and gives the names that a file read with
 /// them may use. Other files keep seeing the names they were read with, since those are indices.
-fn extend_globals<'h>(ev: &mut Evaluation<'h>, scope: &'h Attrs<'h>) -> HashMap<Symbol, u32> {
-    let mut index: HashMap<Symbol, u32> = (*Rc::clone(&ev.global_index)).clone();
+fn extend_globals<'h>(ev: &mut Evaluation<'h>, scope: &'h Attrs<'h>) -> FxHashMap<Symbol, u32> {
+    let mut index: FxHashMap<Symbol, u32> = (*Rc::clone(&ev.global_index)).clone();
     let attrs = scope.to_vec();
     let used = ev.globals.len();
     let slots = ev.heap.slots(used + attrs.len());

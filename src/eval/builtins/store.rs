@@ -1,7 +1,7 @@
 //! Builtins that put files into the store. Nothing is written: the store path is computed, and the
 //! object behind it can be read back through the view of the store.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -21,6 +21,7 @@ use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::io::FileKind;
 use crate::eval::value::{Res, Slot, Value};
 use crate::ir::text::ContextElem;
+use rustc_hash::FxHashMap;
 
 /// The builtins of this family.
 pub const TABLE: &[Builtin] = &[
@@ -34,13 +35,13 @@ pub const TABLE: &[Builtin] = &[
 #[derive(Default)]
 pub struct StoreCache<'h> {
     /// Store paths of copied files with their contexts, by the files' paths.
-    pub copied: HashMap<Vec<u8>, (&'h [u8], &'h ContextElem)>,
+    pub copied: FxHashMap<Vec<u8>, (&'h [u8], &'h ContextElem)>,
     /// Context elements made so far.
-    pub contexts: HashMap<ContextElem, &'h ContextElem>,
+    pub contexts: FxHashMap<ContextElem, &'h ContextElem>,
     /// Hashes of derivations.
     pub modulo: ModuloCache,
     /// Output names of the derivations made in this evaluation.
-    pub outputs: HashMap<StorePath, BTreeSet<Vec<u8>>>,
+    pub outputs: FxHashMap<StorePath, BTreeSet<Vec<u8>>>,
     /// What can be read back.
     pub view: Option<Rc<StoreView>>,
 }

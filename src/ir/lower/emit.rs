@@ -10,7 +10,10 @@ use super::is_constant;
 use super::resolve::{BindingId, Meaning, Resolved};
 use crate::base::source::{SpanBlock, SpanId};
 use crate::base::symbol::Symbol;
-use crate::ir::expr::{AttrName, BinOp, Captures, Code, Delay, Expr, Kind, Param, Var};
+use crate::ir::expr::{
+    Assert, AttrName, BinOp, Call, Captures, Code, Delay, Expr, HasAttr, If, Kind, ListExpr, Param, Select,
+    Var, With,
+};
 use crate::ir::module::CodeIds;
 use crate::ir::text::Str;
 use crate::syntax::ast::{self, ExprKind, Span};
@@ -324,14 +327,16 @@ impl<'m> Emitter<'m, '_> {
             ExprKind::Path(literal) => {
                 Kind::Path(self.arena.alloc_slice_copy(&canonical_path(self.base_dir, literal)))
             }
-            ExprKind::List(_) => Kind::List { items: &[], captures: Captures::Same },
+            ExprKind::List(_) => {
+                Kind::List(self.arena.alloc(ListExpr { items: &[], captures: Captures::Same }))
+            }
             _ => Kind::Attrs(self.arena.alloc(super::set::empty())),
         };
         self.at(span, kind)
     }
 
     fn string(&self, text: &[u8], span: SpanId) -> Kind<'m> {
-        Kind::Str(Str::plain(self.arena.alloc_slice_copy(text), span))
+        Kind::Str(self.arena.alloc(Str::plain(self.arena.alloc_slice_copy(text), span)))
     }
 
     pub(super) fn expr(&mut self, e: &ast::Expr<'_>) -> ExprRef<'m> {
@@ -348,7 +353,7 @@ impl<'m> Emitter<'m, '_> {
             ExprKind::SearchPath(path) => self.search_path(path, e.span),
             ExprKind::List(items) => {
                 let (captures, items) = self.delay_all(items, false);
-                Kind::List { items, captures }
+                Kind::List(self.arena.alloc(ListExpr { items, captures }))
             }
             ExprKind::Attrs(set) => self.attrs(set),
             ExprKind::Let(set, body) => self.let_in(set, body),
@@ -356,20 +361,27 @@ impl<'m> Emitter<'m, '_> {
             ExprKind::Assert(condition, body) => {
                 let text = self.arena.alloc_slice_copy(&show(condition, self.base_dir));
                 let cond = self.expr(condition);
-                Kind::Assert { cond, text, body: self.expr(body) }
+                Kind::Assert(self.arena.alloc(Assert { cond, text, body: self.expr(body) }))
             }
-            ExprKind::If(c, a, b) => Kind::If(self.expr(c), self.expr(a), self.expr(b)),
+            ExprKind::If(c, a, b) => {
+                let (cond, then, otherwise) = (self.expr(c), self.expr(a), self.expr(b));
+                Kind::If(self.arena.alloc(If { cond, then, otherwise }))
+            }
             ExprKind::Lambda(lambda) => self.strict_lambda(lambda, e.span, None),
             ExprKind::Call(function, arguments) => {
                 let func = self.expr(function);
                 let (captures, args) = self.delay_all(arguments, true);
-                Kind::Call { func, args, captures }
+                Kind::Call(self.arena.alloc(Call { func, args, captures }))
             }
             ExprKind::Select { base, path, default } => {
                 let (base, path) = (self.expr(base), self.path(path));
-                Kind::Select { base, path, default: default.map(|d| self.expr(d)) }
+                let default = default.map(|d| self.expr(d));
+                Kind::Select(self.arena.alloc(Select { base, path, default }))
             }
-            ExprKind::HasAttr(base, path) => Kind::HasAttr { base: self.expr(base), path: self.path(path) },
+            ExprKind::HasAttr(base, path) => {
+                let (base, path) = (self.expr(base), self.path(path));
+                Kind::HasAttr(self.arena.alloc(HasAttr { base, path }))
+            }
             ExprKind::Not(inner) => Kind::Not(self.expr(inner)),
             ExprKind::Neg(inner) => self.negation(inner, e.span),
             ExprKind::Binary(op, left, right) => self.binary(*op, left, right, e.span),
@@ -418,7 +430,7 @@ impl<'m> Emitter<'m, '_> {
         };
         let wanted = self.string(path, span);
         let args = [entries, Delay::Const(self.at(span, wanted))];
-        Kind::Call { func, args: self.arena.alloc_slice_copy(&args), captures: Captures::Same }
+        self.call(func, &args, Captures::Same)
     }
 
     fn function(&mut self, meaning: Meaning, span: SpanId) -> ExprRef<'m> {
@@ -439,7 +451,7 @@ impl<'m> Emitter<'m, '_> {
         let body = self.expr(body);
         self.withs.pop();
         self.frame_reset(mark);
-        Kind::With { subject, captures, slot, body }
+        Kind::With(self.arena.alloc(With { subject, captures, slot, body }))
     }
 
     fn negation(&mut self, inner: &ast::Expr<'_>, span: Span) -> Kind<'m> {
@@ -454,7 +466,12 @@ impl<'m> Emitter<'m, '_> {
         let func = self.function(meaning, span);
         let (captures, inner) = self.group(|e| e.delay(inner, None));
         let zero = Delay::Const(self.at(span, Kind::Int(0)));
-        Kind::Call { func, args: self.arena.alloc_slice_copy(&[zero, inner]), captures }
+        self.call(func, &[zero, inner], captures)
+    }
+
+    fn call(&self, func: ExprRef<'m>, args: &[Delay<'m>], captures: Captures<'m>) -> Kind<'m> {
+        let args = self.arena.alloc_slice_copy(args);
+        Kind::Call(self.arena.alloc(Call { func, args, captures }))
     }
 
     fn binary(
@@ -485,7 +502,7 @@ impl<'m> Emitter<'m, '_> {
         if matches!(op, ast::BinOp::Gt | ast::BinOp::Le) {
             args.swap(0, 1);
         }
-        let call = Kind::Call { func, args: self.arena.alloc_slice_copy(&args), captures };
+        let call = self.call(func, &args, captures);
         match op {
             ast::BinOp::Le | ast::BinOp::Ge => Kind::Not(self.at(span, call)),
             _ => call,
@@ -498,7 +515,8 @@ impl<'m> Emitter<'m, '_> {
         if path.iter().any(|n| matches!(n, ast::AttrName::Dynamic(_))) {
             let path = self.path(path);
             let span = self.span(span);
-            return self.at(span, Kind::Select { base: at, path, default: None });
+            let select = self.arena.alloc(Select { base: at, path, default: None });
+            return self.at(span, Kind::Select(select));
         }
         for name in path {
             if let ast::AttrName::Static(name) = name {

@@ -3,7 +3,7 @@
 use super::emit::Emitter;
 use super::strict::strict_parameters;
 use crate::base::symbol::Symbol;
-use crate::ir::expr::{Captures, Code, Delay, Formal, Kind, Param, Pattern, Var};
+use crate::ir::expr::{Captures, Closure, Code, Delay, Formal, Kind, Param, Pattern, Var};
 use crate::syntax::ast::{self, ExprKind, Span};
 
 impl<'m> Emitter<'m, '_> {
@@ -15,7 +15,7 @@ impl<'m> Emitter<'m, '_> {
         name: Option<Symbol>,
     ) -> Kind<'m> {
         let (captures, code) = self.group(|e| e.lambda(lambda, span, name));
-        Kind::Lambda { code, captures }
+        Kind::Lambda(self.arena.alloc(Closure { code, captures }))
     }
 
     /// The code of a function; `a: b: …` is one function of two parameters.

@@ -1,13 +1,10 @@
 //! The first walk: what every name stands for.
 
-use std::collections::HashMap;
-
-use rustc_hash::FxBuildHasher;
-
 use super::{Undefined, is_constant, suggestion};
 use crate::base::symbol::Symbol;
 use crate::syntax::ast::*;
 use crate::syntax::parser::MAX_DEPTH;
+use rustc_hash::FxHashMap;
 
 /// Number of a binding, in the order of the walks.
 pub(super) type BindingId = u32;
@@ -92,7 +89,7 @@ impl Operators {
 }
 
 /// Looks up every name of a file.
-pub(super) fn resolve(root: &Expr<'_>, globals: &HashMap<Symbol, u32>) -> Resolved {
+pub(super) fn resolve(root: &Expr<'_>, globals: &FxHashMap<Symbol, u32>) -> Resolved {
     let mut resolver = Resolver {
         out: Resolved {
             meanings: Vec::new(),
@@ -103,7 +100,7 @@ pub(super) fn resolve(root: &Expr<'_>, globals: &HashMap<Symbol, u32>) -> Resolv
             too_deep: None,
         },
         globals,
-        scope: HashMap::with_hasher(FxBuildHasher),
+        scope: FxHashMap::default(),
         shadowed: Vec::new(),
         withs: Vec::new(),
         groups: Vec::new(),
@@ -119,9 +116,9 @@ pub(super) fn resolve(root: &Expr<'_>, globals: &HashMap<Symbol, u32>) -> Resolv
 
 struct Resolver<'g> {
     out: Resolved,
-    globals: &'g HashMap<Symbol, u32>,
+    globals: &'g FxHashMap<Symbol, u32>,
     /// The innermost binding of each name in scope.
-    scope: HashMap<Symbol, BindingId, FxBuildHasher>,
+    scope: FxHashMap<Symbol, BindingId>,
     /// What the bindings in scope hide, to be restored at their end.
     shadowed: Vec<(Symbol, Option<BindingId>)>,
     withs: Vec<BindingId>,
