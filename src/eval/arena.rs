@@ -23,6 +23,8 @@ const RESERVE: usize = 1 << 38;
 const LEAST: usize = 1 << 26;
 /// From here on the kernel is asked for huge pages; a small evaluation stays small.
 const SMALL: usize = 2 << 20;
+/// Bytes from which on appending leaves room for more.
+const GROWS: usize = 256;
 /// Intervals kept apart; above that neighbours are joined.
 const MAX_INTERVALS: usize = 256;
 
@@ -33,6 +35,8 @@ pub(super) struct Arena {
     limit: Cell<usize>,
     /// The last interval: no mark in `last.0 + 1 ..= last.1` may be gone back to. Zero if none.
     last: Cell<(usize, usize)>,
+    /// The end of the bytes that were last made by appending, and of the room behind them.
+    growing: Cell<(usize, usize)>,
     /// The intervals below it, rising and apart.
     intervals: RefCell<Vec<(usize, usize)>>,
 }
@@ -45,6 +49,7 @@ impl Default for Arena {
             top: Cell::new(0),
             limit: Cell::new(0),
             last: Cell::new((0, 0)),
+            growing: Cell::new((0, 0)),
             intervals: RefCell::new(Vec::new()),
         };
         arena.reserve();
@@ -180,6 +185,36 @@ impl Arena {
         }
     }
 
+    /// `x` followed by `y`. Where `x` was itself made so just before, `y` is written behind it, so that
+    /// appending in a loop costs what is appended.
+    pub(super) fn append(&self, x: &[u8], y: &[u8]) -> &[u8] {
+        let len = x.len() + y.len();
+        let (end, limit) = self.growing.get();
+        let again = x.len() >= GROWS && x.as_ptr().addr() + x.len() == end;
+        let start = if again && y.len() <= limit - end {
+            x.as_ptr().addr()
+        } else {
+            let capacity = if again { len * 2 } else { len };
+            let start = self.raw(capacity);
+            // SAFETY: the memory is fresh, so it overlaps nothing, and `x` fits.
+            unsafe { ptr::copy_nonoverlapping(x.as_ptr(), start, x.len()) };
+            if len >= GROWS {
+                self.growing.set((start.expose_provenance() + x.len(), start.addr() + capacity));
+            }
+            start.expose_provenance()
+        };
+        let start = ptr::with_exposed_provenance_mut::<u8>(start);
+        // SAFETY: behind `x` is room for `y` that was handed out for this and belongs to no row yet:
+        // rows over this memory end at or before the end that is kept in `growing`.
+        unsafe { ptr::copy_nonoverlapping(y.as_ptr(), start.add(x.len()), y.len()) };
+        if len >= GROWS {
+            self.growing.set((start.addr() + len, self.growing.get().1));
+        }
+        // SAFETY: all `len` bytes are written, and none of them is written again: only bytes from the
+        // end in `growing` on are, and that never falls while the room is in use.
+        unsafe { std::slice::from_raw_parts(start, len) }
+    }
+
     /// Writes down that the slot at `slot` was made to point at something younger than itself: no
     /// region that began after the slot was made may end by giving its memory back.
     #[inline]
@@ -249,6 +284,9 @@ impl Arena {
         if self.top.get() != mark && self.is_closed(mark) {
             #[cfg(debug_assertions)]
             self.poison(mark);
+            if self.growing.get().1 > mark {
+                self.growing.set((0, 0));
+            }
             self.top.set(mark);
         }
     }
@@ -325,6 +363,26 @@ mod tests {
         assert!(a.intervals.borrow().len() <= MAX_INTERVALS);
         a.give_back(outer);
         assert_ne!(a.top(), 0);
+    }
+
+    #[test]
+    fn appending_shares_what_it_can_and_changes_nothing() {
+        let a = Arena::default();
+        let x = vec![b'x'; 300];
+        let one = a.append(&x, b"1");
+        let two = a.append(one, b"2");
+        let three = a.append(two, b"3");
+        assert_eq!(two.as_ptr(), three.as_ptr(), "in place");
+        let other = a.append(two, b"4");
+        assert_ne!(other.as_ptr(), two.as_ptr(), "`three` stands there already");
+        for (text, end) in [(one, "1"), (two, "12"), (three, "123"), (other, "124")] {
+            assert_eq!(text, [&x[..], end.as_bytes()].concat());
+        }
+        let mark = a.top();
+        let gone = a.append(other, b"5").len();
+        a.give_back(mark);
+        assert_eq!(a.append(other, b"6").len(), gone);
+        assert_eq!(other.last(), Some(&b'4'));
     }
 
     #[test]

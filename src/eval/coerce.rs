@@ -133,6 +133,11 @@ impl<'h> Evaluation<'h> {
 
     /// `a + b`
     pub fn add(&mut self, a: Value<'h>, b: Value<'h>, l: SpanId, r: SpanId, span: SpanId) -> Res<Value<'h>> {
+        if let (Value::Str(x), Value::Str(y)) = (a, b)
+            && y.context.is_empty()
+        {
+            return Ok(self.heap.append_str(x, y, span));
+        }
         match a {
             Value::Int(..) | Value::Float(..) => match (a, b) {
                 (_, Value::Int(..) | Value::Float(..)) => self.arithmetic(Arith::Add, a, b, span),

@@ -160,6 +160,12 @@ impl Heap {
         Value::Str(self.arena.alloc(Str::with_context(bytes, context, origin)))
     }
 
+    /// A string followed by another that has no context.
+    pub fn append_str<'h>(&'h self, x: &Str<'h>, y: &Str<'h>, origin: SpanId) -> Value<'h> {
+        let bytes = self.arena.append(x.bytes, y.bytes);
+        Value::Str(self.arena.alloc(Str::with_context(bytes, x.context, origin)))
+    }
+
     /// The name of a symbol as a string value.
     pub fn symbol<'h>(&'h self, s: Symbol) -> Value<'h> {
         Value::Str(self.arena.alloc(Str::of_symbol(s)))

@@ -6,31 +6,51 @@ use std::fmt::Write;
 use super::Builtin;
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
+use crate::eval::coerce::StringBuilder;
 use crate::eval::value::Attrs;
 use crate::eval::{Evaluation, Res, Slot, Value};
+use crate::ir::text::ContextElem;
 
 /// The builtins of this family.
 pub const TABLE: &[Builtin] = &[Builtin::new("toXML", 1, to_xml, "A value as XML text.")];
 
 fn to_xml<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], _: SpanId) -> Res<Value<'h>> {
     let value = ev.share(&args[0]);
-    let text = document(ev, value, true, false)?;
-    Ok(ev.heap.string(text.as_bytes()))
+    let (text, context) = written(ev, value, true, false)?;
+    Ok(StringBuilder { bytes: text.into_bytes(), context }.finish(ev, SpanId::NONE))
 }
 
 /// The document for a value. `strict` forces what it holds; `location` adds where attributes and
 /// functions were written.
 pub fn document<'h>(ev: &mut Evaluation<'h>, value: Value<'h>, strict: bool, location: bool) -> Res<String> {
-    let mut writer = Writer { out: String::new(), depth: 1, strict, location, derivations: HashSet::new() };
+    Ok(written(ev, value, strict, location)?.0)
+}
+
+/// The document, and the contexts of the strings in it.
+fn written<'h>(
+    ev: &mut Evaluation<'h>,
+    value: Value<'h>,
+    strict: bool,
+    location: bool,
+) -> Res<(String, Vec<&'h ContextElem>)> {
+    let mut writer = Writer {
+        out: String::new(),
+        context: Vec::new(),
+        depth: 1,
+        strict,
+        location,
+        derivations: HashSet::new(),
+    };
     writer.out.push_str("<?xml version='1.0' encoding='utf-8'?>\n<expr>\n");
     let slot = ev.slot(value);
     writer.value(ev, slot)?;
     writer.out.push_str("</expr>\n");
-    Ok(writer.out)
+    Ok((writer.out, writer.context))
 }
 
-struct Writer {
+struct Writer<'h> {
     out: String,
+    context: Vec<&'h ContextElem>,
     depth: usize,
     strict: bool,
     location: bool,
@@ -40,7 +60,7 @@ struct Writer {
 
 type Attributes = Vec<(&'static str, String)>;
 
-impl Writer {
+impl<'h> Writer<'h> {
     fn tag(&mut self, name: &str, attributes: &Attributes, end: &str) {
         self.out.push_str(&"  ".repeat(self.depth));
         self.out.push('<');
@@ -77,7 +97,7 @@ impl Writer {
         attributes
     }
 
-    fn value<'h>(&mut self, ev: &mut Evaluation<'h>, slot: &Slot<'h>) -> Res<()> {
+    fn value(&mut self, ev: &mut Evaluation<'h>, slot: &Slot<'h>) -> Res<()> {
         if self.strict {
             ev.force(slot)?;
         }
@@ -92,7 +112,10 @@ impl Writer {
                 ev.print(ev.slot(v), &mut shown)?;
                 self.empty("float", &one("value", text(&shown)));
             }
-            Value::Str(s) => self.empty("string", &one("value", text(s.bytes))),
+            Value::Str(s) => {
+                self.context.extend_from_slice(s.context);
+                self.empty("string", &one("value", text(s.bytes)));
+            }
             Value::Path(p) => self.empty("path", &one("value", text(p.bytes))),
             Value::List(list) => {
                 self.open("list", &Vec::new());
@@ -108,7 +131,7 @@ impl Writer {
         Ok(())
     }
 
-    fn set<'h>(&mut self, ev: &mut Evaluation<'h>, set: &'h Attrs<'h>) -> Res<()> {
+    fn set(&mut self, ev: &mut Evaluation<'h>, set: &'h Attrs<'h>) -> Res<()> {
         if !ev.is_derivation(Value::Attrs(set))? {
             self.open("attrs", &Vec::new());
             self.attributes(ev, set)?;
@@ -138,7 +161,7 @@ impl Writer {
         Ok(())
     }
 
-    fn attributes<'h>(&mut self, ev: &mut Evaluation<'h>, set: &'h Attrs<'h>) -> Res<()> {
+    fn attributes(&mut self, ev: &mut Evaluation<'h>, set: &'h Attrs<'h>) -> Res<()> {
         for attr in set.sorted() {
             let mut attributes = self.place(attr.span);
             let at = attributes.iter().position(|(k, _)| *k == "path").unwrap_or(attributes.len());
@@ -150,7 +173,7 @@ impl Writer {
         Ok(())
     }
 
-    fn function<'h>(&mut self, ev: &Evaluation<'h>, v: Value<'h>) {
+    fn function(&mut self, ev: &Evaluation<'h>, v: Value<'h>) {
         let span = ev.lambda_code(v).map_or(SpanId::NONE, |code| code.span);
         self.open("function", &self.place(span));
         match ev.pattern_of(v) {
