@@ -21,8 +21,6 @@ use std::ptr;
 const RESERVE: usize = 1 << 38;
 /// The least that is worth running with.
 const LEAST: usize = 1 << 26;
-/// From here on the kernel is asked for huge pages; a small evaluation stays small.
-const SMALL: usize = 2 << 20;
 /// Bytes from which on appending leaves room for more.
 const GROWS: usize = 256;
 /// Intervals kept apart; above that neighbours are joined.
@@ -95,7 +93,7 @@ impl Arena {
     }
 
     fn reserve(&self) {
-        use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
         let mut size = RESERVE;
         let at = loop {
             let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
@@ -107,11 +105,6 @@ impl Arena {
                 Err(_) if size > LEAST => size /= 2,
                 Err(_) => std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>()),
             }
-        };
-        let huge = (at + SMALL).next_multiple_of(2 << 20);
-        // SAFETY: the range lies in the mapping just made; the advice changes no content.
-        let _ = unsafe {
-            madvise(ptr::with_exposed_provenance_mut(huge), at + size - huge, Advice::LinuxHugepage)
         };
         self.base.set(at);
         self.top.set(at);
