@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
 use super::{
-    check, clean, completions, eval, explain, graph, init, list, logs, lsp, man, parse, plan, rerun, resume,
-    run, runs, show,
+    check, clean, completions, eval, exec, explain, graph, init, list, logs, lsp, man, parse, plan, rerun,
+    resume, run, runs, show,
 };
 
 const EXAMPLES: &str = "\
@@ -58,6 +58,7 @@ pub(super) enum Command {
     Graph(graph::GraphArgs),
     List(list::ListArgs),
     Init(init::InitArgs),
+    Exec(exec::ExecArgs),
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Logs(logs::LogsArgs),

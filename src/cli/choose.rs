@@ -143,6 +143,46 @@ fn past_runs(plan: &Plan, root: &Path) -> Result<Vec<Entry>, CliError> {
     Ok(all.into_iter().filter(of_this).collect())
 }
 
+/// The job of a name.
+pub(super) fn job_of(plan: &Plan, name: &str) -> Result<usize, CliError> {
+    plan.jobs.iter().position(|job| job.name == name).ok_or_else(|| {
+        let known: Vec<&str> = plan.jobs.iter().map(|job| job.name.as_str()).collect();
+        CliError::Usage(format!("there is no job `{name}`; there are: {}", known.join(", ")))
+    })
+}
+
+/// Only this job, with the artifacts and results that earlier runs have for it.
+pub(super) fn alone(plan: &mut Plan, at: usize, root: &Path) -> Result<Choice, CliError> {
+    let name = plan.jobs[at].name.clone();
+    let mut choice = Choice::default();
+    for id in (0..plan.jobs.len()).filter(|&id| id != at) {
+        choice.left_out_by.insert(id, format!("exec {name}"));
+    }
+    choice.presets = vec![Preset::LeaveOut; plan.jobs.len()];
+    choice.presets[at] = Preset::Run;
+    for call in std::iter::successors(plan.jobs[at].parent.clone(), |name| {
+        plan.jobs.iter().find(|job| job.name == *name)?.parent.clone()
+    }) {
+        let id = job_of(plan, &call)?;
+        choice.presets[id] = Preset::Run;
+        choice.left_out_by.remove(&id);
+    }
+    let past = past_runs(plan, root)?;
+    let mut missing = Vec::new();
+    for input in &plan.jobs[at].inputs {
+        let file = safe_file_name(&input.name);
+        match past.iter().map(|run| run.artifacts().join(&file)).find(|path| path.is_dir()) {
+            Some(path) => drop(choice.artifacts.insert(input.name.clone(), path)),
+            None => missing.push(input.name.clone()),
+        }
+    }
+    for name in &missing {
+        eprintln!("warning: no earlier run has kept the artifact `{name}`; it is missing here");
+    }
+    plan.jobs[at].inputs.retain(|input| !missing.contains(&input.name));
+    Ok(choice)
+}
+
 /// What would run, and why: a line a job, in an order in which they could run.
 pub(super) fn dry_run(plan: &Plan, choice: &Choice, json: bool) -> Result<String, CliError> {
     let order = in_order(plan);

@@ -12,6 +12,7 @@ use super::load::{self, Evaluation, Selection};
 use super::render::Color;
 use super::reports::{self, ReportArgs};
 use super::target::Target;
+use crate::engine::attend::Attendant;
 use crate::engine::begin::{Choice, GuardStarter, Record};
 use crate::engine::dotenv::{self, Dialect};
 use crate::engine::driver::{self, Options};
@@ -49,6 +50,9 @@ pub(super) struct How {
     /// Keep the directories of the run (also NIXACTIONS_KEEP_WORKSPACE=1)
     #[arg(long, visible_alias = "keep-workspace")]
     keep: bool,
+    /// Open a shell where a step failed, with its environment, before the job goes on
+    #[arg(long)]
+    shell_on_failure: bool,
     #[command(flatten)]
     reports: ReportArgs,
 }
@@ -68,19 +72,54 @@ impl How {
         choice: Choice,
     ) -> Result<Exit, CliError> {
         let mut options = Options::from_process();
+        options.record = Some(Record { origin, ..Record::default() });
+        if self.shell_on_failure {
+            if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+                return Err(CliError::Usage("`--shell-on-failure` needs a terminal".into()));
+            }
+            options.attendant = Some(Attendant::new(false, |scene| local::open_shell(scene, &[])));
+        }
+        self.go(plan, global, choice, options)
+    }
+
+    /// Runs a plan with someone in the place of its steps; nothing of it is remembered.
+    pub(super) fn attend(
+        &self,
+        plan: Plan,
+        global: &Global,
+        choice: Choice,
+        attendant: Attendant,
+    ) -> Result<Exit, CliError> {
+        let mut quiet = self.clone();
+        quiet.level.get_or_insert_with(|| "error".to_owned());
+        quiet.format.get_or_insert_with(|| "simple".to_owned());
+        let options = Options { attendant: Some(attendant), ..Options::from_process() };
+        quiet.go(plan, global, choice, options)
+    }
+
+    fn go(
+        &self,
+        plan: Plan,
+        global: &Global,
+        choice: Choice,
+        mut options: Options,
+    ) -> Result<Exit, CliError> {
         options.outside.overrides = overrides(self)?;
         options.pure = self.pure;
         options.keep |= self.keep;
         options.max_parallel = self.max_parallel.map(Into::into);
         options.choice = choice;
         options.packages = Some(Arc::new(Daemon::from_environment()));
-        options.record = Some(Record { origin, ..Record::default() });
         options.guard = Some(GuardStarter::new(|run_dir| {
             // The file itself, also when another has taken its place meanwhile.
             let guard = Guard::start(Path::new("/proc/self/exe"), run_dir)?;
             Ok(Box::new(guard))
         }));
-        let settings = settings(self, global, &plan)?;
+        let mut settings = settings(self, global, &plan)?;
+        if options.attendant.is_some() && settings.format == Format::Live {
+            // What redraws itself would draw over the shell.
+            settings.format = Format::Structured;
+        }
         end_dead_runs(&options.cache_root);
         let reports = self.reports.begin()?;
         let sink = reports.with(report::reporter(settings, Box::new(io::stdout())));

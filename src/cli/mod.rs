@@ -8,6 +8,7 @@ mod clean;
 mod completions;
 mod error;
 mod eval;
+mod exec;
 mod explain;
 mod graph;
 mod how;
@@ -93,6 +94,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::List(args) => list::run(args, global),
         Command::Plan(args) => plan::run(args, global),
         Command::Graph(args) => graph::run(args, global),
+        Command::Exec(args) => exec::run(args, global),
         Command::Resume(args) => resume::run(args, global),
         Command::Rerun(args) => rerun::run(args, global),
         Command::Runs(args) => runs::run(args),

@@ -15,12 +15,12 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::attend::Attendant;
 use super::begin::{self, Choice, GuardStarter, Record};
 use super::concurrency::Ticket;
 use super::environment::{Outside, Vars};
 use super::event::{
     CancelCause, EventKind, EventSink, JobInfo, JobResult, Level, Name, RunResult, Scope, SkipReason,
-    Timestamp,
 };
 use super::executor::{Cancel, ExecError, Executor, ExecutorRegistry, StopPolicy, Workspace};
 use super::job;
@@ -56,6 +56,8 @@ pub struct Options {
     pub choice: Choice,
     /// Keep a journal and the output below the cache directory.
     pub record: Option<Record>,
+    /// Who opens a shell in a step's place.
+    pub attendant: Option<Attendant>,
     /// What ends the run's processes when the runner cannot.
     pub guard: Option<GuardStarter>,
     /// Makes the packages that jobs need; without it they are taken to be there.
@@ -268,7 +270,7 @@ pub async fn run(
         options,
         plan,
     });
-    let started = Timestamp::now();
+    let started = shared.reporter.now();
     let guard = begin::start_guard(&shared.options, dir.path());
     announce(&shared, &dir, limit);
     if let Err(message) = &guard {
@@ -305,12 +307,12 @@ pub async fn run(
         let message = "cancelled because a newer run of the same concurrency group has begun";
         shared.reporter.notice(Level::Warning, None, message);
     }
-    super::notify::send(&shared, result, Timestamp::now().since(started)).await;
+    super::notify::send(&shared, result, shared.reporter.now().since(started)).await;
     let kept = clean_up(&shared, dir).await;
     shared.reporter.emit(EventKind::RunFinished {
         result,
         exit_code: result.exit_code(),
-        duration_us: Timestamp::now().since(started).as_micros() as u64,
+        duration_us: shared.reporter.now().since(started).as_micros() as u64,
         error: match error {
             Some(ProviderError::Failed(message)) => Some(message),
             _ => None,

@@ -141,10 +141,14 @@ fn all_graphs_of_up_to_three_jobs_agree_with_the_reference() {
 
 #[test]
 fn all_graphs_of_four_jobs_agree_with_the_reference() {
+    let mut number = 0;
     all_graphs(4, |plan, mask| {
         let fails = |id: JobId| mask >> id & 1 == 1;
         let (results, _, _) = simulate(plan, 2, None, |id| end_of(fails(id)));
         assert_eq!(results, reference(plan, &fails), "{plan:?} fails {mask:b}");
+        number += 1;
+        let (resumed, again) = resume_after(plan, 2, number % 5, &fails);
+        assert_eq!((resumed, again), (results, vec![]), "{plan:?} fails {mask:b}, resumed");
     });
 }
 
@@ -176,7 +180,8 @@ fn random_graphs_respect_needs_and_the_limit() {
         seed ^= seed << 17;
         seed % n
     };
-    for _ in 0..2000 {
+    let full = std::env::var_os("NIXACTIONS_TEST_FULL").is_some_and(|value| value == "1");
+    for _ in 0..if full { 100_000 } else { 2000 } {
         let n = 1 + random(30) as usize;
         let names: Vec<String> = (0..n).map(|i| format!("j{i}")).collect();
         let jobs = (0..n)
@@ -196,8 +201,78 @@ fn random_graphs_respect_needs_and_the_limit() {
         let plan = plan(jobs);
         let mask = random(1 << n.min(31)) as u32;
         let fails = |id: JobId| mask >> id & 1 == 1;
-        let (results, _, _) = simulate(&plan, 1 + random(5) as usize, None, |id| end_of(fails(id)));
+        let limit = 1 + random(5) as usize;
+        let (results, _, _) = simulate(&plan, limit, None, |id| end_of(fails(id)));
         assert_eq!(results, reference(&plan, &fails));
+        // The same, gone on with after the death of the runner at some moment.
+        let (resumed, again) = resume_after(&plan, limit, random(n as u64 + 1) as usize, &fails);
+        assert_eq!(resumed, results, "{plan:?}");
+        assert!(again.is_empty(), "{again:?} had ended and ran again");
+    }
+}
+
+/// Runs a plan until so many jobs have ended, forgets the machine, and goes on with a new one that
+/// knows what had ended. Gives the results, and the jobs that ran although they had ended.
+fn resume_after(
+    plan: &Plan,
+    limit: usize,
+    stop: usize,
+    fails: &dyn Fn(JobId) -> bool,
+) -> (Vec<JobResult>, Vec<JobId>) {
+    let mut machine = Machine::new(plan, limit).expect("schedulable");
+    let mut out = Vec::new();
+    let mut running = VecDeque::new();
+    let mut ends = 0;
+    machine.start(&mut out);
+    loop {
+        running
+            .extend(out.drain(..).filter_map(|c| if let Command::Start(id) = c { Some(id) } else { None }));
+        if ends == stop {
+            break;
+        }
+        let Some(id) = running.pop_front() else { break };
+        ends += 1;
+        machine.ended(id, &end_of(fails(id)), &mut out);
+    }
+    let presets: Vec<Preset> = (0..plan.jobs.len())
+        .map(|id| match machine.result(id) {
+            Some(result) => Preset::Keep { result, infrastructure: false },
+            None => Preset::Run,
+        })
+        .collect();
+    let mut machine = Machine::with(plan, limit, presets.clone()).expect("schedulable");
+    let (mut out, mut running, mut again) = (Vec::new(), VecDeque::new(), Vec::new());
+    machine.start(&mut out);
+    loop {
+        for command in out.drain(..) {
+            if let Command::Start(id) = command {
+                again.extend((presets[id] != Preset::Run).then_some(id));
+                running.push_back(id);
+            }
+        }
+        assert!(running.len() <= limit);
+        let Some(id) = running.pop_front() else { break };
+        machine.ended(id, &end_of(fails(id)), &mut out);
+    }
+    ((0..plan.jobs.len()).map(|id| machine.result(id).expect("ended")).collect(), again)
+}
+
+#[test]
+fn what_is_left_out_stands_in_nobodys_way_but_keeps_the_order() {
+    let plan = plan(vec![job("a", &[]), job("b", &["a"]), job("c", &["b"])]);
+    let presets = vec![Preset::Run, Preset::LeaveOut, Preset::Run];
+    for (fails, expected) in [(false, JobResult::Success), (true, JobResult::Skipped)] {
+        let mut machine = Machine::with(&plan, 4, presets.clone()).expect("schedulable");
+        let mut out = Vec::new();
+        machine.start(&mut out);
+        assert_eq!(out, [Command::Ready(0), Command::Start(0)], "c waits for a, through b");
+        out.clear();
+        machine.ended(0, &end_of(fails), &mut out);
+        if !fails {
+            assert!(out.contains(&Command::LeaveOut(1)) && out.contains(&Command::Start(2)), "{out:?}");
+            machine.ended(2, &JobEnd::Success, &mut out);
+        }
+        assert_eq!(machine.result(2), Some(expected));
     }
 }
 

@@ -18,6 +18,9 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// Parts of encodings shorter than this are too common to be masked.
 const MIN_ENCODED: usize = 4;
 
+/// Parts of a secret beside an ampersand are masked from this length on, as in GitHub's runner.
+const MIN_PIECE: usize = 6;
+
 /// A set of secrets, compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
@@ -166,12 +169,22 @@ fn encodings(secret: &[u8], out: &mut BTreeSet<Vec<u8>>) {
             add(percent(secret, hex_digits, keep, plus));
         }
     }
+    for digits in ["0123456789abcdef", "0123456789ABCDEF"] {
+        let digit = |n: u8| char::from(digits.as_bytes()[usize::from(n)]);
+        add(secret.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect());
+    }
     if let Ok(text) = std::str::from_utf8(secret) {
         if let Ok(json) = serde_json::to_string(text) {
             add(json.trim_matches('"').to_owned());
             add(json[1..json.len() - 1].replace('/', "\\/"));
         }
         add(text.replace('\'', "'\\''"));
+        // An expression's string doubles its quotes; some tools take off the quotes around a value.
+        add(text.replace('\'', "''"));
+        add(text.trim_matches('"').to_owned());
+        // PowerShell shows a command that it cannot read up to, or from, an ampersand.
+        let pieces = text.split('&').map(str::trim).filter(|piece| piece.len() >= MIN_PIECE);
+        pieces.filter(|piece| piece.len() < text.len()).for_each(|piece| add(piece.to_owned()));
         add(text.replace('\'', "'\"'\"'"));
         let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         add(xml.clone());

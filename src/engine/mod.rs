@@ -2,6 +2,7 @@
 //! May import: base diag workflow drv.
 
 pub mod artifact;
+pub mod attend;
 pub mod begin;
 mod beside;
 mod cache;

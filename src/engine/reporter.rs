@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use super::event::{Event, EventKind, EventSink, Level, LogText, Name, StepRef, Stream, Timestamp};
 use super::executor::OutputSink;
@@ -13,17 +14,30 @@ pub(super) struct Reporter {
     sink: Arc<dyn EventSink>,
     recorder: Option<Arc<Recorder>>,
     masker: RwLock<Arc<Masker>>,
+    /// The system's clock when the run began, and the monotonic one at the same moment.
+    begun: (Timestamp, Instant),
 }
 
 impl Reporter {
     pub(super) fn new(sink: Arc<dyn EventSink>, masker: Masker, recorder: Option<Arc<Recorder>>) -> Reporter {
-        Reporter { sink, recorder, masker: RwLock::new(Arc::new(masker)) }
+        Reporter {
+            sink,
+            recorder,
+            masker: RwLock::new(Arc::new(masker)),
+            begun: (Timestamp::now(), Instant::now()),
+        }
+    }
+
+    /// The time of an event: it goes on evenly, whatever happens to the system's clock meanwhile.
+    pub(super) fn now(&self) -> Timestamp {
+        let (time, instant) = self.begun;
+        Timestamp(time.0 + instant.elapsed().as_micros() as u64)
     }
 
     /// Records and sends an event; what it tells of may take effect afterwards. Its texts must be
     /// masked already.
     pub(super) fn emit(&self, kind: EventKind) {
-        let event = Event { time: Timestamp::now(), kind };
+        let event = Event { time: self.now(), kind };
         if let Some(Err(message)) = self.recorder.as_ref().map(|recorder| recorder.record(&event)) {
             let kind = EventKind::Notice { level: Level::Warning, job: None, message };
             self.sink.event(&Event { time: event.time, kind });

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::attend::Scene;
 use super::beside::Beside;
 use super::condition::{Status, Verdict, decide, status_text};
 use super::dotenv::{self, Dialect};
@@ -104,12 +105,18 @@ impl Runner<'_> {
                 self.control_vars(reference, attempt, &mut vars);
                 spec.env = Arc::new(vars.into_iter().collect());
             }
+            if let Some(end) = self.attend(&spec, reference, None).await {
+                return (end, attempt);
+            }
             let log = StepLog::new(&self.run.shared.reporter, &self.run.name, Some(reference));
             let end = self.executor.run_step(self.site, &spec, &log, token).await;
             log.finish();
             let end = self.mask_end(end);
             let rule = step.retry.as_ref().filter(|_| !token.is_cancelled());
             let Some(rule) = rule.filter(|rule| retry::wants_another(Some(rule), attempt, &end)) else {
+                if !end.is_success() && !token.is_cancelled() {
+                    self.attend(&spec, reference, Some(end.clone())).await;
+                }
                 return (end, attempt);
             };
             let delay = retry::delay(rule, attempt, retry::random());
@@ -127,6 +134,36 @@ impl Runner<'_> {
             }
             attempt += 1;
         }
+    }
+
+    /// Opens a shell where the step runs, when someone wants to look: instead of it, or after its
+    /// failure. Gives how the shell ended.
+    async fn attend(self, spec: &StepSpec, reference: &StepRef, end: Option<StepEnd>) -> Option<StepEnd> {
+        let attendant = self.run.shared.options.attendant.as_ref()?;
+        if attendant.instead == end.is_some() {
+            return None;
+        }
+        let reporter = &self.run.shared.reporter;
+        if self.run.job.executor.kind != "local" {
+            let message = "a shell can only be opened in jobs of the local executor";
+            reporter.notice(Level::Warning, Some(&self.run.name), message);
+            return attendant.instead.then(|| StepEnd::Infrastructure { message: message.to_owned() });
+        }
+        let scene = Scene {
+            job: self.run.name.clone(),
+            step: reference.name.clone(),
+            dir: self.site.dir.join(&spec.workdir),
+            env: Arc::clone(&spec.env),
+            end,
+        };
+        Some(match attendant.open(scene).await {
+            Ok(code) => StepEnd::Exit { code },
+            Err(error) => {
+                let message = format!("cannot open a shell: {error}");
+                reporter.notice(Level::Error, Some(&self.run.name), &message);
+                StepEnd::Infrastructure { message }
+            }
+        })
     }
 
     fn mask_end(self, end: StepEnd) -> StepEnd {

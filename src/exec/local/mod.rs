@@ -5,6 +5,7 @@ pub mod guard;
 mod limits;
 mod process;
 pub(super) mod repository;
+mod shell;
 mod tree;
 mod workspace;
 
@@ -31,6 +32,7 @@ use crate::engine::executor::{
 };
 use crate::workflow::plan;
 
+pub use self::shell::open_shell;
 pub use self::tree::{end_orphans, kill_run};
 
 impl From<CopyError> for ExecError {
