@@ -1,5 +1,8 @@
 //! The examples of the explanations are true: the bad ones raise their code, the good ones pass.
 
+#[path = "support/services.rs"]
+mod services;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -7,6 +10,7 @@ use nixactions::diag::codes::{CODES, Code};
 use nixactions::diag::{Diagnostic, Severity};
 use nixactions::eval::io::System;
 use nixactions::eval::{Limits, Settings};
+use nixactions::lint::shellcheck::{ARGUMENTS, ShellCheck};
 use nixactions::lint::{self, Level, Levels};
 use nixactions::workflow::load::Request;
 
@@ -41,7 +45,26 @@ fn findings(text: &str) -> Vec<Diagnostic> {
     };
     let mut levels = Levels::default();
     levels.set("NXA105", Level::Warn).expect("a code that is off by default");
-    lint::file(&request, || Rc::new(System), &levels).diagnostics
+    let shell = Installed(services::program("shellcheck", "shellcheck"));
+    let options = lint::Options { levels: &levels, shell: Some(&shell), guess: false };
+    lint::check(&request, || Rc::new(System), &options).diagnostics
+}
+
+/// The program on this machine.
+struct Installed(PathBuf);
+
+impl ShellCheck for Installed {
+    fn run(&self, scripts: &[&str]) -> Option<Vec<u8>> {
+        let dir = tempfile::tempdir().ok()?;
+        let mut command = std::process::Command::new(&self.0);
+        command.args(ARGUMENTS);
+        for (i, script) in scripts.iter().enumerate() {
+            let file = dir.path().join(format!("{i}.sh"));
+            std::fs::write(&file, script).ok()?;
+            command.arg(file);
+        }
+        Some(command.output().ok()?.stdout)
+    }
 }
 
 fn shown(found: &[Diagnostic]) -> String {

@@ -4,6 +4,7 @@ mod files;
 mod fixing;
 mod overlay;
 mod settings;
+mod shellcheck;
 mod watch;
 
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ use super::error::{CliError, Exit};
 use super::load::{self, Evaluation};
 use super::render::{self, Counts, Format, Style};
 use crate::diag::Diagnostic;
+use crate::lint::shellcheck::ShellCheck;
 use crate::lint::{self, Linted};
 use crate::workflow::load::Request;
 use files::Input;
@@ -54,6 +56,9 @@ pub(super) struct CheckArgs {
     /// Where the text on standard input belongs: its name, and what its paths start from
     #[arg(long, value_name = "PATH")]
     stdin_filename: Option<std::path::PathBuf>,
+    /// Leave out what shellcheck says of scripts, also when it is installed
+    #[arg(long)]
+    no_shellcheck: bool,
     /// Check again whenever a file changes
     #[arg(long, conflicts_with_all = ["fix", "unsafe_fixes"])]
     watch: bool,
@@ -94,6 +99,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<Exit, CliError> {
 fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<Round, CliError> {
     let requests: Vec<Request> = requests(args, inputs)?;
     let (levels, mut findings) = settings::levels(args, inputs)?;
+    let shell = if args.no_shellcheck { None } else { shellcheck::Program::find() };
+    let shell = shell.as_ref().map(|s| s as &dyn ShellCheck);
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Linted>>> = Mutex::new(inputs.iter().map(|_| None).collect());
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());
@@ -103,7 +110,7 @@ fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<R
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let (Some(input), Some(request)) = (inputs.get(i), requests.get(i)) else { return };
-                    let linted = one(input, request, &levels[i], overlay);
+                    let linted = one(input, request, &levels[i], shell, overlay);
                     results.lock().unwrap_or_else(|e| e.into_inner())[i] = Some(linted);
                 }
             });
@@ -121,15 +128,18 @@ fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<R
 }
 
 /// Checks one input.
-fn one(input: &Input, request: &Request, levels: &lint::Levels, overlay: &Arc<Overlay>) -> Linted {
+fn one(
+    input: &Input,
+    request: &Request,
+    levels: &lint::Levels,
+    shell: Option<&dyn ShellCheck>,
+    overlay: &Arc<Overlay>,
+) -> Linted {
     let io = {
         let overlay = overlay.clone();
         move || -> Rc<dyn crate::eval::io::EvalIo> { Rc::new(Files(overlay)) }
     };
-    match input.certain {
-        true => lint::file(request, io, levels),
-        false => lint::guess(request, io, levels),
-    }
+    lint::check(request, io, &lint::Options { levels, shell, guess: !input.certain })
 }
 
 /// What is asked of the evaluator for each input.

@@ -55,6 +55,7 @@ pub static CODES: &[Code] = &[
     row!("NXA101", "unknown-need", Error, "`needs` names a job that does not exist"),
     row!("NXA102", "needs-cycle", Error, "jobs that need each other in a circle"),
     row!("NXA103", "duplicate-need", Warning, "a job needs the same job twice, or itself"),
+    row!("NXA104", "unreachable-job", Warning, "a job that can never run"),
     row!("NXA105", "redundant-need", Hint, "a need that another need already waits for"),
     row!("NXA106", "name-collision", Error, "two things get the same name"),
     row!("NXA107", "invalid-name", Error, "a name that cannot be used as one"),
@@ -67,12 +68,21 @@ pub static CODES: &[Code] = &[
     row!("NXA206", "unknown-result", Error, "a result that refers to nothing"),
     row!("NXA207", "invalid-cache", Error, "a cache that cannot be kept"),
     row!("NXA301", "invalid-duration", Error, "not a duration"),
+    row!("NXA302", "timeout-over-budget", Hint, "a step that may take longer than its job or run"),
     row!("NXA303", "invalid-retry", Error, "a retry rule that cannot be followed"),
     row!("NXA304", "invalid-condition", Error, "a condition that cannot be read"),
+    row!("NXA305", "constant-condition", Warning, "a condition that is the same whatever happens"),
     row!("NXA306", "impossible-condition", Warning, "a condition that can never be true here"),
     row!("NXA311", "invalid-matrix", Error, "a matrix that does not give what it seems to"),
     row!("NXA401", "invalid-env-name", Error, "not a name of an environment variable"),
     row!("NXA402", "invalid-env-value", Error, "a value that cannot be an environment variable"),
+    row!("NXA403", "secret-literal", Warning, "a secret written into the file"),
+    row!("NXA404", "undefined-variable", Hint, "a script uses a variable that nothing sets"),
+    row!("NXA405", "repeated-variable", Hint, "a variable set again to the value it has"),
+    row!("NXA406", "untrusted-interpolation", Warning, "a value from outside pasted into a script"),
+    row!("NXA501", "shellcheck", Warning, "what shellcheck says of a script"),
+    row!("NXA502", "missing-command", Hint, "a program that a pure job does not have"),
+    row!("NXA503", "deprecated-argument", Warning, "an older name of what the library offers"),
     row!("NXA601", "executor-mismatch", Error, "executors that do not fit together"),
     row!("NXA701", "unused-suppression", Warning, "a comment that allows or expects what is not found"),
     row!("NXA702", "unknown-suppression", Warning, "a comment for nixactions that it does not understand"),
@@ -81,12 +91,12 @@ pub static CODES: &[Code] = &[
 impl Code {
     /// Whether findings are about text that could be removed: editors show it faded.
     pub fn is_unnecessary(&self) -> bool {
-        matches!(self.code, "NXA012" | "NXA013" | "NXA014" | "NXA015" | "NXA105" | "NXA701")
+        matches!(self.code, "NXA012" | "NXA013" | "NXA014" | "NXA015" | "NXA105" | "NXA405" | "NXA701")
     }
 
     /// Whether findings are about an old form: editors strike it through.
     pub fn is_deprecated(&self) -> bool {
-        matches!(self.code, "NXA004" | "NXA016" | "NXA017" | "NXA018")
+        matches!(self.code, "NXA004" | "NXA016" | "NXA017" | "NXA018" | "NXA503")
     }
 
     /// The code with this name or number, in any case.

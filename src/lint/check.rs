@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::levels::Levels;
 use super::registry::{self, Model, Stage, When};
+use super::shellcheck::{self, ShellCheck};
 use super::suppress::Suppressions;
-use super::text::Text;
+use super::text::{Text, Texts};
 use super::workflow_file::is_workflow;
 use crate::base::source::{Source, SourceName};
 use crate::diag::{Diagnostic, Severity};
@@ -30,6 +31,8 @@ pub struct Linted {
 pub struct Ran {
     /// Those of workflows.
     pub workflow: bool,
+    /// Those of scripts.
+    pub scripts: bool,
 }
 
 /// Checks a text alone: its syntax errors, and what the rules of texts find. `evaluated` says that
@@ -67,29 +70,37 @@ pub fn text_alone(source: &Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
 /// file system; it is called on the thread that evaluates.
 pub fn file(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
-    check(request, io, levels, false)
+    check(request, io, &Options { levels, shell: None, guess: false })
 }
 
 /// Checks a file as a workflow file if its text looks like one, and otherwise as any Nix file.
 pub fn guess(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
-    check(request, io, levels, true)
+    check(request, io, &Options { levels, shell: None, guess: true })
 }
 
-fn check(
-    request: &Request,
-    io: impl FnOnce() -> Rc<dyn EvalIo> + Send,
-    levels: &Levels,
-    guess: bool,
-) -> Linted {
+/// How a file is checked.
+pub struct Options<'o> {
+    /// The levels of findings.
+    pub levels: &'o Levels,
+    /// What checks scripts, if there is such a program.
+    pub shell: Option<&'o dyn ShellCheck>,
+    /// Whether the text decides if it is a workflow file; otherwise it is one.
+    pub guess: bool,
+}
+
+/// Checks a file.
+pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, options: &Options<'_>) -> Linted {
     on_big_stack(|| {
         let io = io();
         let bytes = io.read_file(&request.file).ok();
         let text = bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)));
-        if let Some(text) = text.as_ref().filter(|t| guess && !is_workflow(t)) {
-            let diagnostics = finish(syntax(text, false), Some(text), Ran::default(), levels);
+        if let Some(text) = text.as_ref().filter(|t| options.guess && !is_workflow(t)) {
+            let mut found = syntax(text, false);
+            let ran = Ran { workflow: false, scripts: scripts(text, options.shell, &mut found) };
+            let diagnostics = finish(found, Some(text), ran, options.levels);
             return Linted { outcome: Outcome::default(), is_workflow: false, diagnostics };
         }
-        file_with(text.as_ref(), levels, |inspect| load::load_with(request, io, inspect))
+        loaded(text.as_ref(), options.levels, options.shell, |inspect| load::load_with(request, io, inspect))
     })
 }
 
@@ -100,12 +111,26 @@ pub fn file_with(
     levels: &Levels,
     load: impl FnOnce(load::Inspect<'_>) -> Outcome,
 ) -> Linted {
+    loaded(text, levels, None, load)
+}
+
+fn scripts(text: &Text, shell: Option<&dyn ShellCheck>, out: &mut Vec<Diagnostic>) -> bool {
+    shell.is_some_and(|shell| shellcheck::check(text, shell, out))
+}
+
+fn loaded(
+    text: Option<&Text>,
+    levels: &Levels,
+    shell: Option<&dyn ShellCheck>,
+    load: impl FnOnce(load::Inspect<'_>) -> Outcome,
+) -> Linted {
     let mut ran = Ran::default();
+    let texts = Texts::default();
     let outcome = load(&mut |seen| {
         let checked = &mut *seen.checked;
         let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
         ran.workflow = true;
-        let model = Model { workflow, graph };
+        let model = Model { workflow, graph, texts: &texts };
         for rule in registry::RULES {
             if let Stage::Workflow(run) = rule.stage {
                 run(&model, &mut checked.diagnostics);
@@ -113,7 +138,10 @@ pub fn file_with(
         }
     });
     let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
-    found.extend(text.iter().flat_map(|t| syntax(t, ran.workflow)));
+    if let Some(text) = text {
+        found.extend(syntax(text, ran.workflow));
+        ran.scripts = scripts(text, shell, &mut found);
+    }
     Linted { diagnostics: finish(found, text, ran, levels), is_workflow: true, outcome }
 }
 
@@ -145,7 +173,13 @@ pub fn finish(found: Vec<Diagnostic>, text: Option<&Text>, ran: Ran, levels: &Le
         }
     }
     if let Some((t, s)) = main {
-        let looked_for = |code: &str| levels.reports(code) && (registry::is_of_text(code) || ran.workflow);
+        let looked_for = |code: &str| {
+            levels.reports(code)
+                && match code {
+                    "NXA501" => ran.scripts,
+                    code => registry::is_of_text(code) || ran.workflow,
+                }
+        };
         kept.extend(s.rest(t, &looked_for));
     }
     let mut kept: Vec<Diagnostic> = kept.into_iter().filter_map(|d| levels.apply(d)).collect();
@@ -181,5 +215,6 @@ fn one_cause(found: &mut Vec<Diagnostic>) {
 /// What tells two findings of one code at one place apart.
 fn repeats(d: &Diagnostic) -> Option<String> {
     // A hint about the text repeats what the model says; two errors may be two mistakes.
-    (d.severity == Severity::Error && !registry::is_of_text(d.code)).then(|| d.message.clone())
+    let several = d.severity == Severity::Error || d.code == "NXA501";
+    (several && !registry::is_of_text(d.code)).then(|| d.message.clone())
 }

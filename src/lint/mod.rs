@@ -10,10 +10,12 @@ pub mod fix;
 pub mod levels;
 pub mod registry;
 mod rules;
+mod shell;
+pub mod shellcheck;
 mod suppress;
 pub mod text;
 mod workflow_file;
 
-pub use check::{Linted, Ran, file, file_with, finish, guess, plain, syntax, text_alone};
+pub use check::{Linted, Options, Ran, check, file, file_with, finish, guess, plain, syntax, text_alone};
 pub use levels::{Level, Levels};
 pub use text::Text;

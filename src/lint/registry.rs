@@ -1,7 +1,7 @@
 //! The table of rules: one row a rule, its code in `diag/codes.rs`.
 
 use super::rules;
-use super::text::Text;
+use super::text::{Text, Texts};
 use crate::diag::Diagnostic;
 use crate::workflow::graph::Graph;
 use crate::workflow::model::Workflow;
@@ -12,7 +12,6 @@ pub(super) enum When {
     /// For every text.
     Always,
     /// When no workflow was evaluated from the text, so that the model cannot say it better.
-    #[expect(dead_code, reason = "rules of the outline use it")]
     Alone,
     /// The same, and only for texts without syntax errors.
     Whole,
@@ -22,6 +21,8 @@ pub(super) enum When {
 pub(super) struct Model<'w> {
     pub(super) workflow: &'w Workflow,
     pub(super) graph: &'w Graph,
+    /// The files that its places are in.
+    pub(super) texts: &'w Texts,
 }
 
 /// What a rule looks at.
@@ -51,6 +52,8 @@ const fn workflow(code: &'static str, run: fn(&Model<'_>, &mut Vec<Diagnostic>))
 
 /// Every rule, in the order of codes.
 pub(super) static RULES: &[Rule] = &[
+    text("NXA006", rules::empty_job::check, When::Always),
+    text("NXA010", rules::duplicate_attribute::check, When::Alone),
     text("NXA011", rules::undefined_name::check, When::Whole),
     text("NXA012", rules::unused_binding::check, When::Always),
     text("NXA013", rules::unused_argument::check, When::Always),
@@ -59,8 +62,18 @@ pub(super) static RULES: &[Rule] = &[
     text("NXA016", rules::legacy_let::check, When::Always),
     text("NXA017", rules::url_literal::check, When::Always),
     text("NXA018", rules::deprecated_builtin::check, When::Always),
+    workflow("NXA104", rules::unreachable_job::check),
     workflow("NXA105", rules::redundant_need::check),
     workflow("NXA204", rules::unused_artifact::check),
+    workflow("NXA302", rules::timeout_over_budget::check),
+    workflow("NXA305", rules::constant_condition::check),
+    text("NXA311", rules::unused_axis::check, When::Always),
+    text("NXA403", rules::secret_literal::check, When::Always),
+    workflow("NXA404", rules::undefined_variable::check),
+    workflow("NXA405", rules::env_shadowed::check),
+    text("NXA406", rules::untrusted_interpolation::check, When::Always),
+    workflow("NXA502", rules::missing_command::check),
+    text("NXA503", rules::deprecated_argument::check, When::Always),
 ];
 
 /// Whether findings of a code come from the text alone.

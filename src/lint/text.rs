@@ -1,10 +1,12 @@
 //! A Nix text as rules see it: the lossless tree, what its names refer to, and edits on it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
-use crate::base::source::{Place, Source};
+use crate::base::source::{Place, Source, SpanId};
 use crate::diag::{Applicability, Diagnostic, Edit, Fix, Label, Severity};
 use crate::eval::builtins;
 use crate::syntax::names::Names;
@@ -117,6 +119,41 @@ impl Text {
             false => (before.len(), end),
         };
         TextRange::new(TextSize::from(from as u32), TextSize::from(to as u32))
+    }
+}
+
+/// The texts of the files that a model's places are in, made when they are asked for.
+#[derive(Default)]
+pub(super) struct Texts {
+    made: RefCell<Vec<Made>>,
+}
+
+/// A source, and its text when it has one.
+type Made = (Arc<Source>, Option<Rc<Text>>);
+
+impl Texts {
+    /// The text of a source.
+    fn of(&self, source: &Arc<Source>) -> Option<Rc<Text>> {
+        let known = self.made.borrow().iter().find(|(s, _)| Arc::ptr_eq(s, source)).map(|(_, t)| t.clone());
+        known.unwrap_or_else(|| {
+            let text = Text::new(source.clone()).map(Rc::new);
+            self.made.borrow_mut().push((source.clone(), text.clone()));
+            text
+        })
+    }
+
+    /// The binding whose key has this place, when it is one plain `name = value;` of a file.
+    pub(super) fn binding(&self, key: SpanId) -> Option<(Rc<Text>, SyntaxNode)> {
+        let place = key.resolve().filter(|p| p.source.path().is_some())?;
+        let text = self.of(&place.source)?;
+        let token = text.root.token_at_offset(place.start.into()).right_biased()?;
+        let node = token
+            .parent_ancestors()
+            .find(|n| matches!(n.kind(), SyntaxKind::NODE_ATTRPATH_VALUE | SyntaxKind::NODE_INHERIT))?;
+        let path = node.children().find(|c| c.kind() == SyntaxKind::NODE_ATTRPATH)?;
+        let start: u32 = path.text_range().start().into();
+        let end: u32 = path.text_range().end().into();
+        (start == place.start && end == place.end).then_some((text, node))
     }
 }
 

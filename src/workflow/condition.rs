@@ -217,6 +217,12 @@ pub fn possible_first(e: &StatusExpr) -> bool {
     eval(e, true, false, false) || eval(e, true, false, true)
 }
 
+/// Whether an expression can be true where a job before was skipped, so that `success()` is not.
+pub fn holds_without_success(e: &StatusExpr, may_fail: bool) -> bool {
+    let failures: &[bool] = if may_fail { &[false, true] } else { &[false] };
+    failures.iter().any(|&f| eval(e, false, f, false) || eval(e, false, f, true))
+}
+
 fn eval(e: &StatusExpr, success: bool, failure: bool, cancelled: bool) -> bool {
     match e {
         StatusExpr::Success => success,
