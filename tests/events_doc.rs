@@ -104,6 +104,11 @@ fn json_type(kind: &str) -> String {
     if let Some(inner) = kind.strip_prefix("Vec<").and_then(|k| k.strip_suffix('>')) {
         return format!("list of {}", json_type(inner));
     }
+    if let Some((_, inner)) =
+        kind.strip_prefix("BTreeMap<").and_then(|k| k.strip_suffix('>')?.split_once(", "))
+    {
+        return format!("object of {}", json_type(inner));
+    }
     match kind {
         "Name" | "String" | "PathBuf" | "LogText" | "Arc<str>" => "string".into(),
         "Timestamp" => "time".into(),
