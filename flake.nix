@@ -6,7 +6,9 @@
   outputs = { self, nixpkgs }:
     let
       systems = [ "x86_64-linux" "aarch64-linux" ];
-      eachSystem = f: nixpkgs.lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+      eachSystem = f: builtins.listToAttrs (map
+        (system: { name = system; value = f system nixpkgs.legacyPackages.${system}; })
+        systems);
 
       package = { lib, rustPlatform, bash, git, installShellFiles }:
         let manifest = (lib.importTOML ./Cargo.toml).package;
@@ -37,19 +39,29 @@
     {
       overlays.default = final: _: { nixactions = final.callPackage package { }; };
 
-      packages = eachSystem (pkgs: rec {
+      packages = eachSystem (_: pkgs: rec {
         nixactions = pkgs.callPackage package { };
         default = nixactions;
       });
 
-      devShells = eachSystem (pkgs: {
+      devShells = eachSystem (system: pkgs: {
         default = pkgs.mkShell {
-          inputsFrom = [ self.packages.${pkgs.stdenv.hostPlatform.system}.default ];
+          inputsFrom = [ self.packages.${system}.default ];
           packages = with pkgs; [ cargo clippy rustc rustfmt rust-analyzer git ];
         };
       });
 
-      # The workflow library for other flakes: `nixactions.lib.${system}.mkWorkflow { … }`.
-      lib = eachSystem (pkgs: import ./nixlib { inherit pkgs; system = pkgs.stdenv.hostPlatform.system; });
+      # The workflow library for other flakes. Its `mkWorkflow` gives a package that runs the workflow:
+      # with `packages.${system}.ci = nixactions.lib.${system}.mkWorkflow { … };`, both `nix run .#ci` and
+      # `nixactions run .#ci` run it.
+      lib = eachSystem (system: pkgs:
+        let nixactions = import ./nixlib { inherit pkgs system; };
+        in
+        nixactions // {
+          mkWorkflow = import ./nixlib/app.nix {
+            inherit nixactions pkgs;
+            program = self.packages.${system}.default;
+          };
+        });
     };
 }

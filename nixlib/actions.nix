@@ -147,9 +147,22 @@ in
   # Packages of nixpkgs by name, on the PATH of the steps that follow.
   nixShell = names:
     let
-      packages = map
-        (n: lib.attrByPath (lib.splitString "." n) (throw "nixpkgs has no package `${n}`") (needPkgs "actions.nixShell"))
-        names;
+      set = needPkgs "actions.nixShell";
+      # Names that a misspelt one was likely meant to be: they begin alike and are about as long.
+      near = n:
+        let
+          begin = builtins.substring 0 2;
+          apart = c: builtins.stringLength c - builtins.stringLength n;
+          like = c: begin c == begin n && apart c <= 2 && apart c >= -2;
+        in
+        lib.take 3 (lib.filter like (builtins.attrNames set));
+      missing = n:
+        let found = near n;
+        in
+        throw "nixpkgs has no package `${n}`${
+          if found == [ ] then "" else "; did you mean ${lib.concatMapStringsSep " or " (f: "`${f}`") found}?"
+        }";
+      packages = map (n: lib.attrByPath (lib.splitString "." n) (missing n) set) names;
     in
     {
       name = "nix-shell: ${lib.concatStringsSep " " names}";

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod eval;
 pub mod exec;
 pub mod ide;
+pub mod inputs;
 pub mod ir;
 pub mod lint;
 pub mod lsp;

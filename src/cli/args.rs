@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
 use super::{
-    check, clean, completions, eval, exec, explain, graph, init, list, logs, lsp, man, parse, plan, rerun,
-    resume, run, runs, show,
+    build, check, clean, completions, derivation, eval, exec, explain, graph, init, list, logs, lsp, man,
+    parse, plan, rerun, resume, run, runs, show,
 };
 
 const EXAMPLES: &str = "\
@@ -64,10 +64,12 @@ pub(super) enum Command {
     Logs(logs::LogsArgs),
     Rerun(rerun::RerunArgs),
     Resume(resume::ResumeArgs),
+    Build(build::BuildArgs),
     Clean(clean::CleanArgs),
     Explain(explain::ExplainArgs),
     Lsp(lsp::LspArgs),
     Eval(eval::EvalArgs),
+    Derivation(derivation::DerivationArgs),
     Parse(parse::ParseArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -2,13 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bumpalo::Bump;
 use clap::Args;
 
+use super::derivation::instantiate;
 use super::error::{CliError, Exit};
+use super::machine::{Machine, Reach};
 use super::nix_error::{plain, warning};
 use super::nix_options::{Argument, NixOptions};
 use crate::base::source::{Source, SourceName, SpanId};
@@ -16,7 +17,6 @@ use crate::base::symbol::Symbol;
 use crate::eval::builtins::xml::{self, settled};
 use crate::eval::coerce::{Coerce, type_name};
 use crate::eval::error::{ErrorKind, EvalError};
-use crate::eval::io::System;
 use crate::eval::{Attrs, Evaluation, Heap, Res, Slot, Value, attrs, builtins, on_big_stack};
 use crate::syntax;
 
@@ -43,6 +43,9 @@ pub(super) struct EvalArgs {
     /// Evaluate also what lists and sets hold
     #[arg(long)]
     strict: bool,
+    /// Add derivations to the store, and print their paths
+    #[arg(long, conflicts_with_all = ["json", "xml", "raw", "strict"])]
+    instantiate: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -70,6 +73,9 @@ pub(super) struct EvalArgs {
     /// Accepted for its meaning to Nix; evaluation never writes to the store
     #[arg(long, hide = true)]
     read_write_mode: bool,
+    /// Fetch nothing: take sources from the store and the cache
+    #[arg(long)]
+    offline: bool,
     #[command(flatten)]
     nix: NixOptions,
 }
@@ -90,7 +96,8 @@ pub(super) fn run(args: &EvalArgs) -> Result<Exit, CliError> {
     let outcome = on_big_stack(|| {
         let heap = Heap::new();
         let failed = |e: Box<EvalError>| Failure::Evaluation(plain(&e, show_trace));
-        let evaluation = Evaluation::new(&heap, resolved.settings.clone(), Rc::new(System))
+        let machine = Machine::new(Reach::Everything, &resolved.settings.store_dir, args.offline);
+        let evaluation = Evaluation::new(&heap, resolved.settings.clone(), machine)
             .map_err(CliError::io("preparing evaluation"))
             .map_err(Failure::Io)?;
         let mut session = Session { ev: evaluation, args, auto: Vec::new() };
@@ -183,6 +190,10 @@ impl<'h> Session<'_, 'h> {
                     self.ev.force_value(called)?
                 }
             };
+            if self.args.instantiate {
+                out.extend(instantiate(&mut self.ev, value)?.into_bytes());
+                continue;
+            }
             self.print(value, &mut out)?;
         }
         Ok(out)

@@ -1,19 +1,18 @@
 //! From the command line to checked workflows.
 
 use std::io;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::args::Global;
 use super::error::{CliError, Exit, Findings};
+use super::machine::{Machine, Reach};
 use super::nix_options::{Argument, NixOptions};
 use super::render::{self, Format, Style};
 use super::target::Target;
 use crate::diag::{Diagnostic, Severity};
 use crate::eval::Settings;
-use crate::eval::io::System;
 use crate::workflow::load::{self, Outcome, Request};
 use crate::workflow::plan::Plan;
 
@@ -37,6 +36,12 @@ pub(super) struct Evaluation {
     /// Where nixpkgs is, for files that ask for `pkgs`
     #[arg(long, value_name = "PATH")]
     pkgs: Option<PathBuf>,
+    /// The project's directory, instead of that of the file
+    #[arg(long, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// Fetch nothing: take sources from the store and the cache
+    #[arg(long)]
+    pub(super) offline: bool,
     #[command(flatten)]
     nix: NixOptions,
 }
@@ -56,7 +61,17 @@ impl Evaluation {
 /// Evaluates and checks a workflow file; with `all`, every workflow in it.
 pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) -> Result<Outcome, CliError> {
     let request = request(Target::find(target)?, evaluation, all)?;
-    Ok(load::load(&request, || Rc::new(System)))
+    let (store, offline) = (request.settings.store_dir.clone(), evaluation.offline);
+    Ok(load::load(&request, || Machine::new(Reach::Everything, &store, offline)))
+}
+
+/// The project that a directory belongs to: its repository's root, else itself.
+fn project_of(dir: &Path) -> Result<PathBuf, CliError> {
+    let shown = dir.display().to_string();
+    let dir =
+        dir.canonicalize().map_err(|e| CliError::Usage(format!("cannot use {shown} as the project: {e}")))?;
+    let root = dir.ancestors().find(|d| d.join(".git").exists()).map(Path::to_owned);
+    Ok(root.unwrap_or(dir))
 }
 
 /// What the command line asks to evaluate.
@@ -81,7 +96,10 @@ pub(super) fn request(target: Target, evaluation: &Evaluation, all: bool) -> Res
         (name, argument)
     });
     Ok(Request {
-        project_dir: target.project_dir(),
+        project_dir: match &evaluation.project {
+            Some(dir) => project_of(&current_dir.join(dir))?,
+            None => target.project_dir(),
+        },
         all: all && target.name.is_none(),
         name: target.name,
         file: target.file,

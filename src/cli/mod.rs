@@ -1,11 +1,13 @@
 //! Owns: commands, and findings as text.
-//! May import: base diag syntax drv ir eval workflow lint engine exec report store packages ide lsp.
+//! May import: base diag syntax drv ir eval workflow lint engine exec report store packages inputs ide lsp.
 
 mod args;
+mod build;
 mod check;
 mod choose;
 mod clean;
 mod completions;
+mod derivation;
 mod error;
 mod eval;
 mod exec;
@@ -17,6 +19,7 @@ mod list;
 mod load;
 mod logs;
 mod lsp;
+mod machine;
 mod man;
 mod nix_error;
 mod nix_options;
@@ -100,6 +103,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Runs(args) => runs::run(args),
         Command::Show(args) => show::run(args),
         Command::Logs(args) => logs::run(args),
+        Command::Build(args) => build::run(args, global),
+        Command::Derivation(args) => derivation::run(args),
         Command::Clean(args) => clean::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Parse(args) => parse::run(args),

@@ -14,7 +14,9 @@ pub(super) struct Target {
 }
 
 /// File names looked for when none is given, in order.
-const NAMES: [&str; 2] = ["nixactions.nix", "ci.nix"];
+const NAMES: [&str; 3] = ["nixactions.nix", "ci.nix", FLAKE];
+/// The file of a flake, whose outputs hold workflows.
+const FLAKE: &str = "flake.nix";
 
 impl Target {
     /// The target that an argument such as `ci.nix#test` or `#test` names; without a file, the
@@ -30,10 +32,13 @@ impl Target {
             let file = search(here)?;
             return Ok(Target { file, name });
         }
-        let file = here.join(&path);
+        // Without `.` in it, so that each file has one name.
+        let file: PathBuf = here.join(&path).components().collect();
         if file.is_dir() {
-            let found = NAMES.iter().map(|n| file.join(n)).find(|p| p.is_file());
-            let Some(found) = found else {
+            // `.#ci` is how flakes are named.
+            let flake = name.as_ref().map(|_| FLAKE);
+            let mut names = flake.into_iter().chain(NAMES).map(|n| file.join(n));
+            let Some(found) = names.find(|p| p.is_file()) else {
                 return Err(CliError::Usage(format!(
                     "`{path}` is a directory without a {}",
                     NAMES.join(" or ")

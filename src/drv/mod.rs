@@ -5,6 +5,7 @@ pub mod aterm;
 pub mod base32;
 pub mod content_address;
 pub mod derivation;
+pub mod disk;
 pub mod hash;
 pub mod hash_text;
 pub mod modulo;

@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Io,
     /// Something that pure evaluation, or this command, does not allow.
     Restricted,
+    /// Something that only a build or a fetch could tell, where neither is allowed.
+    Unavailable,
     /// Anything else.
     Other,
 }

@@ -11,6 +11,7 @@ use super::error::{ErrorKind, EvalError};
 use super::heap::{FrameStack, Heap};
 use super::io::EvalIo;
 use super::value::{Res, Slot, Value};
+use super::world::World;
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::diag::Diagnostic;
@@ -82,6 +83,8 @@ pub struct Evaluation<'h> {
     pub settings: Settings,
     /// Files and environment.
     pub io: Rc<dyn EvalIo>,
+    /// Builds, downloads and sources.
+    pub world: Rc<dyn World>,
     /// Lines that `trace` and `warn` print.
     pub messages: Messages,
     /// Told of discouraged literals in files that are read.
@@ -137,6 +140,7 @@ impl<'h> Evaluation<'h> {
         Ok(Evaluation {
             heap,
             settings,
+            world: io.world(),
             io,
             messages: Box::new(|line| {
                 use std::io::Write;

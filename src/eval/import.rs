@@ -8,6 +8,7 @@ use super::error::{ErrorKind, EvalError};
 use super::heap::{Env, Frame};
 use super::io::FileKind;
 use super::value::{Res, Slot, Value};
+use super::world::WorldError;
 use crate::base::source::{Source, SourceName, SpanId};
 use crate::base::symbol::Symbol;
 use crate::ir::lower::{self, LowerOptions};
@@ -105,7 +106,7 @@ impl<'h> Evaluation<'h> {
             return Ok((Source::new(SourceName::Embedded("<nix/fetchurl.nix>"), text), PathBuf::from(CORE)));
         }
         let text = self.io.read_file(file).map_err(|e| io_error("opening file", file, &e, span))?;
-        let source = Source::new(SourceName::Path(file.to_owned()), text);
+        let source = Source::new(SourceName::Path(self.io.shown(file)), text);
         Ok((source, file.parent().unwrap_or(Path::new("/")).to_owned()))
     }
 
@@ -185,7 +186,13 @@ impl<'h> Evaluation<'h> {
                     _ => continue,
                 }
             };
-            let mut full = root.clone();
+            let mut full = match std::str::from_utf8(root) {
+                Ok(text) if is_remote(text) => match self.remote_entry(text, span)? {
+                    Some(path) => path,
+                    None => continue,
+                },
+                _ => root.clone(),
+            };
             if full.first() != Some(&b'/') {
                 let cwd = std::path::absolute(".").unwrap_or_else(|_| PathBuf::from("/"));
                 let mut abs = std::os::unix::ffi::OsStrExt::as_bytes(cwd.as_os_str()).to_vec();
@@ -212,9 +219,47 @@ impl<'h> Evaluation<'h> {
         Err(EvalError::new(ErrorKind::Throw, text, span))
     }
 
+    /// The path of an entry of the search path that has to be fetched: a URL of an archive,
+    /// `channel:NAME` or `flake:REFERENCE`. One that cannot be had is left out, with a warning, as
+    /// by Nix; where nothing may be fetched, nobody can say what it holds.
+    fn remote_entry(&mut self, entry: &str, span: SpanId) -> Res<Option<Vec<u8>>> {
+        let world = self.world.clone();
+        let got = match entry.split_once(':') {
+            Some(("flake", reference)) => super::builtins::flake_ref::parse(reference)
+                .map_err(|e| WorldError::Failed(e.to_string()))
+                .and_then(|source| world.tree(&source)),
+            Some(("channel", name)) => {
+                world.download(&format!("https://channels.nixos.org/{name}/nixexprs.tar.xz"), true)
+            }
+            _ => world.download(entry, true),
+        };
+        match got {
+            Ok(tree) => Ok(Some(tree.path.into_os_string().into_encoded_bytes())),
+            Err(e @ WorldError::Unavailable(_)) => Err(e.at(span)),
+            Err(WorldError::Failed(text)) => {
+                let line = format!(
+                    "warning: Nix search path entry '{entry}' cannot be downloaded, ignoring: {text}"
+                );
+                (self.messages)(line.as_bytes());
+                Ok(None)
+            }
+        }
+    }
+
     /// A fresh slot that holds a value, for callers that keep values between calls.
     pub fn slot(&self, v: Value<'h>) -> &'h Slot<'h> {
         self.heap.slot(v)
+    }
+}
+
+/// Whether an entry of the search path has to be fetched.
+fn is_remote(entry: &str) -> bool {
+    const SCHEMES: [&str; 7] = ["http", "https", "file", "channel", "git", "s3", "ssh"];
+    match entry.split_once(':') {
+        Some(("flake", _)) => true,
+        Some(("channel", _)) => true,
+        Some((scheme, rest)) => SCHEMES.contains(&scheme) && rest.starts_with("//"),
+        None => false,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+
+use super::world::{NoWorld, World};
 
 /// What a directory entry is, in Nix's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,14 @@ pub trait EvalIo {
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     /// A variable of the environment.
     fn env(&self, name: &str) -> Option<Vec<u8>>;
+    /// What else evaluation may ask for: builds, downloads, sources.
+    fn world(&self) -> Rc<dyn World> {
+        Rc::new(NoWorld)
+    }
+    /// What messages call a file: where the user wrote it, when this is a copy of that.
+    fn shown(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
 }
 
 /// The real system.

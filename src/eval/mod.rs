@@ -22,6 +22,7 @@ mod print;
 pub mod step;
 pub mod toml;
 mod words;
+pub mod world;
 
 pub use compare::Order;
 pub use error::{ErrorKind, EvalError};

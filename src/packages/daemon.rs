@@ -15,11 +15,11 @@ use tokio::task::JoinHandle;
 use super::builds::{Builds, Ended};
 use super::needs::{self, Need, Needs, package_name};
 use crate::drv::object::{Needed, Objects};
-use crate::drv::store_path::StorePath;
+use crate::drv::store_path::{StoreDir, StorePath};
 use crate::engine::event::PackageState;
 use crate::engine::executor::BoxFuture;
 use crate::engine::packages::{News, PackageError, Packages, Report};
-use crate::store::{BuildOptions, BuildStatus, Connection, Location, StoreError, Wanted};
+use crate::store::{BuildOptions, BuildStatus, Connection, Location, Missing, StoreError, Wanted};
 use crate::workflow::plan::Plan;
 
 /// Makes packages through the daemon that the environment names.
@@ -112,6 +112,23 @@ impl Daemon {
             run.progress.send_modify(|p| p.over = true);
         }
         Ok(run)
+    }
+
+    /// What making all that a plan needs would take. Derivations are added to the store, as the
+    /// daemon can only look at those that it has.
+    pub async fn missing(&self, plan: &Plan) -> Result<(StoreDir, Missing), String> {
+        let needs = Needs::of(plan);
+        let dir = needs.dir.clone();
+        let Some(first) = needs.all().next() else { return Ok((dir, Missing::default())) };
+        let fail = |e: StoreError| e.to_string();
+        let mut connection = self.connect().await.map_err(|e| no_daemon(&e, first))?;
+        let roots = needs.all().map(|n| n.needed.root());
+        let objects = needs::closure(roots, &plan.objects.objects);
+        connection.set_options(&self.options).await.map_err(fail)?;
+        connection.add_objects(&objects).await.map_err(fail)?;
+        let wanted = Wanted::gather(needs.all().map(|n| &n.needed));
+        let missing = connection.query_missing(&wanted).await.map_err(fail)?;
+        Ok((dir, missing))
     }
 
     fn task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {

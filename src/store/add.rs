@@ -1,8 +1,7 @@
 //! Adding objects to the store, and archives taken out of it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,7 +14,8 @@ use super::error::{DaemonError, StoreError};
 use super::ops::{AT_ONCE, op, read_info};
 use super::wire::{self, Words};
 use crate::drv::content_address::Method;
-use crate::drv::nar::{self, FileTree, Node};
+use crate::drv::disk::Disk;
+use crate::drv::nar;
 use crate::drv::object::{Content, Object, Objects};
 use crate::drv::store_path::StorePath;
 
@@ -106,7 +106,7 @@ impl Connection {
         let head = self.head(path.name(), method, &BTreeSet::new());
         self.send(doing, &head).await?;
         let (frames, waiting) = mpsc::channel::<Vec<u8>>(WAITING);
-        let tree = Disk { left_out: left_out.clone() };
+        let tree = Disk::without(left_out.iter().cloned().collect());
         let from = source.to_owned();
         let reading = tokio::task::spawn_blocking(move || read_out(tree, &from, method, frames));
         match stream(&mut self.reader, &mut self.writer, waiting, reading).await {
@@ -264,40 +264,6 @@ impl Write for Frames {
         }
         let full = std::mem::replace(&mut self.frame, Vec::with_capacity(FRAME));
         self.frames.blocking_send(full).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-/// The files of this machine, without what a filter left out.
-struct Disk {
-    left_out: BTreeSet<PathBuf>,
-}
-
-impl FileTree for Disk {
-    type Error = io::Error;
-
-    fn node(&mut self, path: &Path) -> io::Result<Node> {
-        let found = std::fs::symlink_metadata(path)?;
-        if found.is_symlink() {
-            let target = std::fs::read_link(path)?.into_os_string().into_encoded_bytes();
-            return Ok(Node::Symlink { target });
-        }
-        if found.is_dir() {
-            let names = std::fs::read_dir(path)?.map(|e| Ok(e?.file_name().into_encoded_bytes()));
-            return Ok(Node::Directory { names: names.collect::<io::Result<_>>()? });
-        }
-        if !found.is_file() {
-            let text = format!("{} is neither a file, a directory nor a symbolic link", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        Ok(Node::Regular { executable: found.permissions().mode() & 0o100 != 0, size: found.len() })
-    }
-
-    fn open(&mut self, path: &Path) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(std::fs::File::open(path)?))
-    }
-
-    fn includes(&mut self, path: &Path) -> io::Result<bool> {
-        Ok(!self.left_out.contains(path))
     }
 }
 

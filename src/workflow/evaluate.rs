@@ -13,6 +13,7 @@ use crate::diag::{Diagnostic, Label};
 use crate::eval::error::ErrorKind;
 use crate::eval::io::{EvalIo, FileKind};
 use crate::eval::value::Lazy;
+use crate::eval::world::{World, WorldError};
 use crate::eval::{EvalError, Evaluation, Res, Value};
 
 /// What the message says when `pkgs` is asked for and there is none.
@@ -58,6 +59,14 @@ impl EvalIo for WithLibrary {
 
     fn env(&self, name: &str) -> Option<Vec<u8>> {
         self.0.env(name)
+    }
+
+    fn world(&self) -> Rc<dyn World> {
+        self.0.world()
+    }
+
+    fn shown(&self, path: &Path) -> PathBuf {
+        self.0.shown(path)
     }
 }
 
@@ -133,20 +142,71 @@ fn delayed<'h>(
 }
 
 fn no_nixpkgs<'h>(_: &mut Evaluation<'h>, _: u32, _: Value<'h>, _: Value<'h>) -> Res<Value<'h>> {
-    let text = format!("{NO_NIXPKGS}: looked for `nixpkgs` on the search path");
-    Err(EvalError::new(ErrorKind::Throw, text, SpanId::NONE))
+    Err(EvalError::new(ErrorKind::Throw, no_nixpkgs_text(), SpanId::NONE))
 }
 
-fn import_nixpkgs<'h>(ev: &mut Evaluation<'h>, _: u32, path: Value<'h>, system: Value<'h>) -> Res<Value<'h>> {
-    let Value::Path(p) = path else { return Ok(path) };
-    let f = ev.import(p.bytes, SpanId::NONE)?;
+fn no_nixpkgs_text() -> String {
+    format!("{NO_NIXPKGS}: looked for an input `nixpkgs` in flake.lock, and for `nixpkgs` on the search path")
+}
+
+/// Where nixpkgs can be had from, without fetching it: what [`nixpkgs_at`] takes.
+fn place_of_nixpkgs<'h>(ev: &mut Evaluation<'h>, dir: &Path, pkgs: Option<&Path>) -> Option<Value<'h>> {
+    use std::os::unix::ffi::OsStrExt;
+    if let Some(given) = pkgs {
+        return Some(ev.heap.path(given.as_os_str().as_bytes()));
+    }
+    let world = ev.world.clone();
+    // A lock file that cannot be read is an error once it matters.
+    if !matches!(world.locked_nixpkgs(dir), Ok(None)) {
+        return Some(ev.heap.string(dir.as_os_str().as_bytes()));
+    }
+    let named = ev.settings.search_path.iter().any(|(prefix, _)| prefix == "nixpkgs");
+    let here = |ev: &mut Evaluation<'h>| {
+        let local = ev.settings.search_path.iter().filter(|(prefix, _)| prefix.is_empty());
+        let dirs: Vec<PathBuf> = local.map(|(_, path)| Path::new(path).join("nixpkgs")).collect();
+        dirs.iter().any(|d| matches!(ev.io.lstat(d), Ok(Some(_))))
+    };
+    (named || here(ev)).then_some(Value::Null(SpanId::NONE))
+}
+
+/// Where nixpkgs is, as a path, and its arguments. `place` is a path, the name of an input of the lock
+/// file as a reference, or null for the search path: fetched, if need be, when it is asked for.
+fn nixpkgs_at<'h>(ev: &mut Evaluation<'h>, place: Value<'h>) -> Res<Vec<u8>> {
+    match place {
+        Value::Path(p) => Ok(p.bytes.to_vec()),
+        Value::Str(s) => {
+            let failed = |e: WorldError| e.at(SpanId::NONE);
+            let dir = Evaluation::os_path(s.bytes).to_owned();
+            let world = ev.world.clone();
+            let Some(source) = world.locked_nixpkgs(&dir).map_err(failed)? else {
+                return Err(EvalError::new(ErrorKind::Throw, no_nixpkgs_text(), SpanId::NONE));
+            };
+            let tree = world.tree(&source).map_err(|e| {
+                failed(e).context("while fetching the input `nixpkgs` of flake.lock", SpanId::NONE)
+            })?;
+            Ok(tree.path.into_os_string().into_encoded_bytes())
+        }
+        _ => match ev.search_path(b"nixpkgs", SpanId::NONE)? {
+            Value::Path(p) => Ok(p.bytes.to_vec()),
+            _ => Err(EvalError::new(ErrorKind::Throw, no_nixpkgs_text(), SpanId::NONE)),
+        },
+    }
+}
+
+fn import_nixpkgs<'h>(
+    ev: &mut Evaluation<'h>,
+    _: u32,
+    place: Value<'h>,
+    system: Value<'h>,
+) -> Res<Value<'h>> {
+    let path = nixpkgs_at(ev, place)?;
+    let f = ev.import(&path, SpanId::NONE)?;
     let args = ev.heap.attrs_from(vec![(Symbol::intern("system"), SpanId::NONE, system)]);
     ev.call(f, &[args], SpanId::NONE)
 }
 
-fn import_lib<'h>(ev: &mut Evaluation<'h>, _: u32, path: Value<'h>, _: Value<'h>) -> Res<Value<'h>> {
-    let Value::Path(p) = path else { return Ok(path) };
-    let lib = [p.bytes, b"/lib"].concat();
+fn import_lib<'h>(ev: &mut Evaluation<'h>, _: u32, place: Value<'h>, _: Value<'h>) -> Res<Value<'h>> {
+    let lib = [nixpkgs_at(ev, place)?.as_slice(), b"/lib"].concat();
     ev.import(&lib, SpanId::NONE)
 }
 
@@ -159,16 +219,14 @@ pub(super) fn library<'h>(ev: &mut Evaluation<'h>, name: &str) -> Res<Value<'h>>
 pub(super) fn offered<'h>(
     ev: &mut Evaluation<'h>,
     project_dir: &Path,
+    lock_dir: &Path,
     pkgs: Option<&Path>,
 ) -> Res<Vec<(&'static str, Value<'h>)>> {
     use std::os::unix::ffi::OsStrExt;
     let nothing = Value::Null(SpanId::NONE);
     let system = ev.settings.system.clone();
     let system = ev.heap.string(system.as_bytes());
-    let nixpkgs = match pkgs {
-        Some(p) => Some(ev.heap.path(p.as_os_str().as_bytes())),
-        None => ev.search_path(b"nixpkgs", SpanId::NONE).ok(),
-    };
+    let nixpkgs = place_of_nixpkgs(ev, lock_dir, pkgs);
     let found = nixpkgs.map(|p| delayed(ev, import_nixpkgs, p, system));
     let project = ev.heap.path(project_dir.as_os_str().as_bytes());
     let args = ev.heap.attrs_from(vec![

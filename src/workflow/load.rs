@@ -132,6 +132,7 @@ pub struct Session<'h> {
 /// What files were offered last, and for which project and nixpkgs.
 struct Offered<'h> {
     project_dir: PathBuf,
+    lock_dir: PathBuf,
     pkgs: Option<PathBuf>,
     values: Vec<(&'static str, Value<'h>)>,
 }
@@ -186,15 +187,18 @@ impl<'h> Session<'h> {
     }
 
     fn offered(&mut self, request: &Request) -> Res<Vec<(&'static str, Value<'h>)>> {
+        let lock_dir = request.file.parent().unwrap_or(&request.project_dir);
         if let Some(o) = &self.offered
             && o.project_dir == request.project_dir
+            && o.lock_dir == lock_dir
             && o.pkgs == request.pkgs
         {
             return Ok(o.values.clone());
         }
-        let values = offered(&mut self.ev, &request.project_dir, request.pkgs.as_deref())?;
+        let values = offered(&mut self.ev, &request.project_dir, lock_dir, request.pkgs.as_deref())?;
         self.offered = Some(Offered {
             project_dir: request.project_dir.clone(),
+            lock_dir: lock_dir.to_owned(),
             pkgs: request.pkgs.clone(),
             values: values.clone(),
         });
@@ -262,6 +266,30 @@ fn unoffered<'h>(ev: &Evaluation<'h>, f: Value<'h>, offered: &[String]) -> Vec<D
         .collect()
 }
 
+/// The workflows among the outputs of a flake: those of `nixactions.SYSTEM` or `nixactions`, and those
+/// that packages carry.
+fn flake<'h>(request: &Request, ev: &mut Evaluation<'h>) -> Res<Value<'h>> {
+    let dir = request.file.parent().unwrap_or(Path::new("/"));
+    let none = SpanId::NONE;
+    let world = ev.world.clone();
+    let source = world.parse_reference(&dir.to_string_lossy(), dir).map_err(|e| e.at(none))?;
+    let outputs = world.flake(ev, &source, none)?;
+    let choose = library(ev, "outputs.nix")?;
+    let select = match &request.name {
+        Some(name) => ev.heap.string(name.as_bytes()),
+        None => Value::Null(none),
+    };
+    let system = ev.heap.string(ev.settings.system.clone().as_bytes());
+    let args = vec![
+        (Symbol::intern("outputs"), none, outputs),
+        (Symbol::intern("system"), none, system),
+        (Symbol::intern("select"), none, select),
+    ];
+    let args = ev.heap.attrs_from(args);
+    let found = ev.call(choose, &[args], none)?;
+    ev.force_value(found)
+}
+
 fn load_in<'h>(
     request: &Request,
     ev: &mut Evaluation<'h>,
@@ -270,7 +298,11 @@ fn load_in<'h>(
 ) -> Result<Outcome, Outcome> {
     use std::os::unix::ffi::OsStrExt;
     let fail = |e: Box<crate::eval::EvalError>| Outcome::failed(diagnostics(&e));
-    let given = ev.import(request.file.as_os_str().as_bytes(), SpanId::NONE).map_err(fail)?;
+    let given = match request.file.file_name().is_some_and(|n| n == "flake.nix") {
+        true => flake(request, ev),
+        false => ev.import(request.file.as_os_str().as_bytes(), SpanId::NONE),
+    };
+    let given = given.map_err(fail)?;
     let mut overrides = Vec::new();
     for (name, value) in &request.args {
         let v = match value {

@@ -6,6 +6,7 @@ pub const ROOT: &str = "/builtin/nixactions";
 /// The embedded files, by name.
 pub static FILES: &[(&str, &str)] = &[
     ("actions.nix", include_str!("../../nixlib/actions.nix")),
+    ("app.nix", include_str!("../../nixlib/app.nix")),
     ("default.nix", include_str!("../../nixlib/default.nix")),
     ("entry.nix", include_str!("../../nixlib/entry.nix")),
     ("env-providers.nix", include_str!("../../nixlib/env-providers.nix")),
@@ -14,6 +15,7 @@ pub static FILES: &[(&str, &str)] = &[
     ("jobs.nix", include_str!("../../nixlib/jobs.nix")),
     ("lib.nix", include_str!("../../nixlib/lib.nix")),
     ("matrix.nix", include_str!("../../nixlib/matrix.nix")),
+    ("outputs.nix", include_str!("../../nixlib/outputs.nix")),
     ("workflow.nix", include_str!("../../nixlib/workflow.nix")),
 ];
 

@@ -179,7 +179,7 @@ pub(super) fn input_wants(input: &super::model::Input, value: &Node) -> Option<S
         ("string", Kind::Str(_) | Kind::Path(_) | Kind::Derivation(_)) => true,
         ("string", Kind::Attrs(_)) => later,
         ("choice", Kind::Str(_)) => value.text().is_some_and(|t| input.options.iter().any(|o| o == t)),
-        (_, Kind::Error(_) | Kind::Unforced) => true,
+        (_, Kind::Error(_) | Kind::Unforced | Kind::Unknown) => true,
         _ => false,
     };
     if fits {

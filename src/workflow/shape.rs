@@ -155,7 +155,7 @@ impl Shape<'_> {
                 self.out.push((**e).clone());
                 return false;
             }
-            (_, Type::Any) => return true,
+            (_, Type::Any) | (Kind::Unknown, _) => return true,
             (_, Type::Data) => return self.data(node),
             _ => {}
         }

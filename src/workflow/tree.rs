@@ -46,6 +46,8 @@ pub enum Kind {
     Function,
     /// A value that nothing asked for (that of an unknown key, say).
     Unforced,
+    /// A value that only a build or a fetch could tell, where neither is allowed.
+    Unknown,
     /// A value whose evaluation failed.
     Error(Box<Diagnostic>),
 }
@@ -178,6 +180,7 @@ impl Node {
             Kind::Derivation(_) => "a derivation",
             Kind::Function => "a function",
             Kind::Unforced => "a value that was not evaluated",
+            Kind::Unknown => "a value that is not known yet",
             Kind::Error(_) => "a value whose evaluation failed",
         }
     }
@@ -196,7 +199,7 @@ impl Node {
                 Value::Object(attrs.iter().map(|a| (a.name.clone(), a.value.to_json())).collect())
             }
             Kind::Derivation(d) => Value::from(d.out_path.clone()),
-            Kind::Null | Kind::Function | Kind::Unforced | Kind::Error(_) => Value::Null,
+            Kind::Null | Kind::Function | Kind::Unforced | Kind::Unknown | Kind::Error(_) => Value::Null,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::tree::{Attr, Derivation, Kind, Node};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use crate::diag::Diagnostic;
-use crate::eval::{Attrs, Evaluation, Slot, Value};
+use crate::eval::{Attrs, ErrorKind, EvalError, Evaluation, Slot, Value};
 
 /// Nesting of data without a schema.
 const DEEPEST: u32 = 100;
@@ -78,7 +78,7 @@ impl<'e, 'h> Walker<'e, 'h> {
         let attrs = match self.ev.force(slot) {
             Ok(Value::Attrs(a)) => a,
             Ok(_) => return Node::new(SpanId::NONE, Kind::Unforced),
-            Err(e) => return failed(diagnostic(&e)),
+            Err(e) => return failed_with(&e),
         };
         let mut out = Vec::new();
         for job in jobs {
@@ -92,7 +92,7 @@ impl<'e, 'h> Walker<'e, 'h> {
         let list = match self.ev.force(slot) {
             Ok(Value::List(l)) => l,
             Ok(_) => return Node::new(SpanId::NONE, Kind::Unforced),
-            Err(e) => return failed(diagnostic(&e)),
+            Err(e) => return failed_with(&e),
         };
         let items = list.items.iter().map(|item| match self.ev.force(item) {
             Ok(Value::Attrs(copy)) => {
@@ -105,7 +105,7 @@ impl<'e, 'h> Walker<'e, 'h> {
                 Node::new(SpanId::NONE, Kind::Attrs(attrs.collect()))
             }
             Ok(_) => Node::new(SpanId::NONE, Kind::Unforced),
-            Err(e) => failed(diagnostic(&e)),
+            Err(e) => failed_with(&e),
         });
         Node::new(list.origin, Kind::List(items.collect()))
     }
@@ -118,7 +118,7 @@ impl<'e, 'h> Walker<'e, 'h> {
         }
         match self.ev.force(slot) {
             Ok(v) => self.value(v, ty),
-            Err(e) => failed(diagnostic(&e)),
+            Err(e) => failed_with(&e),
         }
     }
 
@@ -325,7 +325,7 @@ impl<'e, 'h> Walker<'e, 'h> {
         };
         // An instantiation that fails is the user's error, at the place where it fails.
         if let Some(Err(e)) = attrs.get(Symbol::intern("outPath")).map(|s| self.ev.force(s)) {
-            return Kind::Error(Box::new(diagnostic(&e)));
+            return failed_with(&e).kind;
         }
         Kind::Derivation(Derivation {
             name: self.text(attrs, "name").unwrap_or_default(),
@@ -341,6 +341,14 @@ fn not_usable(at: SpanId) -> Diagnostic {
     Diagnostic::error("NXA003", "`uses` must name a file or function that gives one workflow")
         .at(at, "gives none, or several without a `default`")
         .help("let it give the result of `nixactions.mkWorkflow`")
+}
+
+/// The node of a value whose evaluation failed, or is not known here.
+fn failed_with(e: &EvalError) -> Node {
+    match e.kind {
+        ErrorKind::Unavailable => Node::new(SpanId::NONE, Kind::Unknown),
+        _ => failed(diagnostic(e)),
+    }
 }
 
 fn failed(d: Diagnostic) -> Node {

@@ -2,6 +2,7 @@
 
 mod client;
 mod faults;
+mod inputs;
 mod run;
 
 #[path = "../support/daemon.rs"]

@@ -136,3 +136,136 @@ fn without_a_daemon_nothing_starts_that_needs_one() {
     let output = p.command(&["run"]).env("NIX_DAEMON_SOCKET_PATH", &nowhere).output().expect("it runs");
     assert!(output.status.success(), "{}", out(&output));
 }
+
+#[test]
+fn a_deep_graph_of_200_derivations_is_built_once() {
+    let p = Project::new();
+    // Each of 20 layers of 10 packages refers to the layer below it.
+    p.workflow(
+        r#"layer = n: builtins.genList (i: build "p-${toString n}-${toString i}" "echo ${if n == 0 then "" else builtins.concatStringsSep " " (map toString (builtins.elemAt layers (n - 1)))} > $out") 10;
+           layers = builtins.genList layer 20;
+           top = builtins.elemAt layers 19;"#,
+        r#"a.steps = [ { bash = "cat ${builtins.head top}"; } ];
+           b.steps = [ { bash = "cat ${builtins.concatStringsSep " " (map toString top)} | wc -w"; } ];"#,
+    );
+    let output = p.run(&["run", "--format", "simple"]);
+    assert!(output.status.success(), "{}", out(&output));
+    assert_contains(&output, "b/step-1: 100");
+    let built = out(&output).lines().filter(|l| l.contains("building p-")).count();
+    assert_eq!(built, 200, "each derivation once");
+    let dry = p.run(&["build", "--dry-run"]);
+    assert_contains(&dry, "everything is there");
+}
+
+#[test]
+fn a_killed_run_leaves_no_temporary_root() {
+    let p = Project::new();
+    p.workflow(
+        r#"tool = pkg "tool" "true";"#,
+        r#"a.steps = [ { deps = [ tool ]; bash = "touch ../../../../../started || true; echo started; sleep 60"; } ];"#,
+    );
+    let roots = p.daemon.dir().join("var/temproots");
+    let held = || {
+        let files = std::fs::read_dir(&roots).into_iter().flatten().flatten();
+        files.filter(|f| f.metadata().is_ok_and(|m| m.len() > 0)).count()
+    };
+    let mut child = p
+        .command(&["run", "--format", "json"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
+    assert!(lines.any(|l| l.is_ok_and(|l| l.contains("\"text\":\"started\""))), "the step never began");
+    assert!(held() > 0, "nothing is held while the run lives");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let begun = std::time::Instant::now();
+    while held() > 0 {
+        assert!(begun.elapsed().as_secs() < 20, "roots are still held");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let collected = p.daemon.command("nix-store").args(["--gc"]).output().expect("nix-store");
+    assert!(collected.status.success(), "{}", out(&collected));
+}
+
+#[test]
+fn build_makes_packages_and_runs_nothing() {
+    let p = Project::new();
+    p.workflow(
+        r#"tool = pkg "tool" "true"; bad = build "bad" "exit 3";"#,
+        r#"a.steps = [ { deps = [ tool ]; bash = "echo it runs"; } ];"#,
+    );
+    let dry = p.run(&["build", "--dry-run"]);
+    assert!(dry.status.success(), "{}", out(&dry));
+    assert_contains(&dry, "would be built:");
+    assert_contains(&dry, "-tool.drv");
+    let built = p.run(&["build", "--format", "json"]);
+    assert!(built.status.success() && !out(&built).contains("it runs"), "{}", out(&built));
+    let value: serde_json::Value = serde_json::from_slice(&built.stdout).expect("JSON");
+    let path = value["paths"][0].as_str().expect("a path");
+    assert!(Path::new(path).join("bin/tool").is_file());
+    p.workflow(
+        r#"bad = build "bad" "exit 3";"#,
+        r#"a.steps = [ { name = "s"; deps = [ bad ]; bash = "true"; } ];"#,
+    );
+    let failed = p.run(&["build"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert_contains(
+        &failed,
+        "error: job `a`, step `s` needs the package `bad`: its builder failed with exit code 3",
+    );
+}
+
+#[test]
+fn derivations_can_be_looked_at() {
+    let p = Project::new();
+    let expr = "derivation { name = \"a\"; system = \"s\"; builder = \"/b\"; args = [ \"x\" ]; }";
+    let path = p.run(&["eval", "--instantiate", "-E", expr]);
+    assert!(path.status.success(), "{}", out(&path));
+    let path = String::from_utf8_lossy(&path.stdout).trim().to_owned();
+    assert!(Path::new(&path).is_file(), "{path}");
+    let theirs = p.daemon.command("nix").args(["show-derivation", &path]).output().expect("nix");
+    for args in [&["derivation", "show", "-E", expr][..], &["derivation", "show", &path]] {
+        let ours = p.run(args);
+        assert!(ours.status.success(), "{}", out(&ours));
+        let ours: serde_json::Value = serde_json::from_slice(&ours.stdout).expect("JSON");
+        let theirs: serde_json::Value = serde_json::from_slice(&theirs.stdout).expect("JSON");
+        for field in ["args", "builder", "env", "outputs", "system"] {
+            assert_eq!(ours[&path][field], theirs[&path][field], "{field}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_brings_its_derivations_along() {
+    let p = Project::new();
+    p.workflow(
+        r#"tool = pkg "tool" "echo from a plan";"#,
+        r#"a.steps = [ { deps = [ tool ]; bash = "tool"; } ];"#,
+    );
+    let plan = p.run(&["plan", "--format", "json"]);
+    assert!(plan.status.success(), "{}", out(&plan));
+    std::fs::write(p.path().join("plan.json"), &plan.stdout).expect("written");
+    std::fs::remove_file(p.path().join("ci.nix")).expect("removed");
+    let run = p.run(&["run", "--plan", "plan.json", "--format", "simple"]);
+    assert!(run.status.success(), "{}", out(&run));
+    assert_contains(&run, "a/step-1: from a plan");
+}
+
+#[test]
+fn names_of_packages_are_checked() {
+    let p = Project::new();
+    let set = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packages/set");
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/02-features/nix-shell.nix");
+    let run = p.run(&["run", "--pkgs", set, "--format", "simple", example]);
+    assert!(run.status.success(), "{}", out(&run));
+    assert_contains(&run, "deps/shout: HELLO, WORLD");
+    std::fs::write(
+        p.path().join("ci.nix"),
+        "{ nixactions, ... }: nixactions.mkWorkflow { name = \"t\"; jobs.a.steps = [ (nixactions.actions.nixShell [ \"gret\" ]) ]; }",
+    )
+    .expect("written");
+    let check = p.run(&["check", "--pkgs", set]);
+    assert!(!check.status.success());
+    assert_contains(&check, "nixpkgs has no package `gret`; did you mean `greet`?");
+}

@@ -41,7 +41,7 @@ impl Daemon {
             .expect("the daemon starts");
         let daemon = Daemon { dir, child };
         let begun = Instant::now();
-        while std::os::unix::net::UnixStream::connect(daemon.socket()).is_err() {
+        while !greets(&daemon.socket()) {
             let log = std::fs::read_to_string(daemon.dir.path().join("daemon.log")).unwrap_or_default();
             assert!(begun.elapsed() < Duration::from_secs(20), "the daemon does not listen: {log}");
             std::thread::sleep(Duration::from_millis(10));
@@ -76,6 +76,19 @@ impl Daemon {
         command.env("NIX_REMOTE", "daemon");
         command
     }
+}
+
+/// Whether a daemon has made its store and answers. The first connections may fail while it does.
+fn greets(socket: &Path) -> bool {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::os::unix::net::UnixStream::connect(socket) else { return false };
+    let hello = [0x6e69_7863u64, 1 << 8 | 34].map(u64::to_le_bytes).concat();
+    // Magic and version, the name's length; then the name is on its way, and the store is open.
+    let rest = [0u64, 0].map(u64::to_le_bytes).concat();
+    let mut answer = [0; 24];
+    stream.write_all(&hello).is_ok()
+        && stream.write_all(&rest).is_ok()
+        && stream.read_exact(&mut answer).is_ok()
 }
 
 fn variables(root: &Path) -> Vec<(&'static str, PathBuf)> {

@@ -7,7 +7,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::cli::machine::{Machine, Reach};
 use crate::eval::io::{EvalIo, FileKind, System};
+use crate::eval::world::World;
 
 /// What tells that a file is not what it was: change time, size, inode; `None` when it is absent.
 pub(super) type State = Option<(i64, i64, u64, u64)>;
@@ -73,6 +75,11 @@ impl EvalIo for Files {
     fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileKind)>> {
         self.0.note(path);
         System.read_dir(path)
+    }
+
+    fn world(&self) -> std::rc::Rc<dyn World> {
+        let store = std::env::var("NIX_STORE_DIR").unwrap_or_else(|_| "/nix/store".into());
+        Machine::new(Reach::AtHand, &store, true).world()
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {

@@ -15,6 +15,7 @@ use crate::eval::Evaluation;
 use crate::eval::coerce::Coerce;
 use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::value::{Attrs, Res, Slot, Value};
+use crate::eval::world::Tree;
 
 /// The builtins of this family.
 pub const TABLE: &[Builtin] = &[
@@ -149,8 +150,13 @@ fn fetch_url<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
     let path = match pinned(ev, &wanted, "fetchurl", Method::Flat, span)? {
         Some(path) => path,
         None => {
-            let Some(file) = file_url(&wanted.url) else { return Err(no_network(&wanted.url, span)) };
-            let real = resolve_links(ev, Evaluation::os_path(file), true, span)?;
+            let real = match file_url(&wanted.url) {
+                Some(file) => resolve_links(ev, Evaluation::os_path(file), true, span)?,
+                None => {
+                    let world = ev.world.clone();
+                    world.download(&lossy(&wanted.url), false).map_err(|e| e.at(span))?.path
+                }
+            };
             let bytes = ev
                 .io
                 .read_file(&real)
@@ -182,12 +188,20 @@ fn fetch_tarball<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -
     let wanted = download(ev, &args[0], "fetchTarball", b"source", span)?;
     match pinned(ev, &wanted, "fetchTarball", Method::Nar, span)? {
         Some(path) => Ok(store_string(ev, &path, &[], span)),
-        None if file_url(&wanted.url).is_some() => {
-            let text =
-                format!("cannot unpack '{}': this evaluator does not read archives", lossy(&wanted.url));
-            Err(EvalError::new(ErrorKind::Restricted, text, span))
+        None => {
+            let url = lossy(&wanted.url);
+            let channel = url.strip_prefix("channel:");
+            let url = match channel {
+                Some(name) => format!("https://channels.nixos.org/{name}/nixexprs.tar.xz").into(),
+                None => url,
+            };
+            let world = ev.world.clone();
+            let tree = world.download(&url, true).map_err(|e| e.at(span))?;
+            let adding = Adding { name: &wanted.name, source: &tree.path, method: Method::Nar, filter: None };
+            let (path, hash) = super::store::add_path_hashed(ev, &adding, span)?;
+            check_hash(&wanted, hash, span)?;
+            Ok(store_string(ev, &path, &[], span))
         }
-        None => Err(no_network(&wanted.url, span)),
     }
 }
 
@@ -314,36 +328,106 @@ fn flake_attrs<'h>(ev: &mut Evaluation<'h>, attrs: &'h Attrs<'h>, span: SpanId) 
     Ok(found)
 }
 
-/// The tree of a reference to this machine, as fetchers give it.
-fn local_tree<'h>(ev: &mut Evaluation<'h>, source: &FlakeRef, span: SpanId) -> Res<Value<'h>> {
-    let (Some("path"), Some(path)) = (source.text("type"), source.text("path")) else {
-        return Err(no_network(source.show().as_bytes(), span));
-    };
-    if !path.starts_with('/') {
-        let text = format!("cannot fetch input '{}' because it uses a relative path", source.show());
-        return Err(EvalError::other(text, span));
-    }
-    let real = resolve_links(ev, Path::new(path), true, span)?;
-    let adding = Adding { name: b"source", source: &real, method: Method::Nar, filter: None };
-    let (store, hash) = super::store::add_path_hashed(ev, &adding, span)?;
-    if let Some(expected) = source.text("narHash") {
-        let expected = Hash::parse(expected.as_bytes(), Some(Algo::Sha256)).map_err(|e| wrap(e, span))?;
-        if expected != hash {
-            let text = format!(
-                "NAR hash mismatch in input '{}', expected '{}' but got '{}'",
-                source.show(),
-                expected.sri(),
-                hash.sri()
-            );
-            return Err(EvalError::other(text, span));
+/// Puts a source into the store: its path there, and the set that describes it.
+pub fn tree_value<'h>(ev: &mut Evaluation<'h>, tree: Tree, span: SpanId) -> Res<(String, Value<'h>)> {
+    let info = tree.info.clone();
+    let (store, hash) = super::store::add_tree(ev, tree, span)?;
+    let value = described(ev, &store, hash, &info, span);
+    Ok((store_dir(ev).print(&store), value))
+}
+
+/// The set that describes a source, in the form of Nix's fetchers.
+fn described<'h>(
+    ev: &mut Evaluation<'h>,
+    store: &StorePath,
+    hash: Hash,
+    info: &[(String, Field)],
+    span: SpanId,
+) -> Value<'h> {
+    let none = SpanId::NONE;
+    let out = store_string(ev, store, &[], span);
+    let heap = ev.heap;
+    let mut attrs = vec![
+        (ev.words.out_path, none, out),
+        (Symbol::intern("narHash"), none, heap.string(hash.sri().as_bytes())),
+    ];
+    for (name, field) in info {
+        let value = match field {
+            Field::Text(s) => heap.string(s.as_bytes()),
+            Field::Bool(b) => Value::Bool(*b),
+            Field::Int(n) => Value::Int(none, *n),
+        };
+        attrs.push((Symbol::intern(name), none, value));
+        match field {
+            Field::Text(rev) if name == "rev" => {
+                let short = &rev.as_bytes()[..rev.len().min(7)];
+                attrs.push((Symbol::intern("shortRev"), none, heap.string(short)));
+            }
+            Field::Int(seconds) if name == "lastModified" => {
+                let date = date_text(*seconds);
+                attrs.push((Symbol::intern("lastModifiedDate"), none, heap.string(date.as_bytes())));
+            }
+            _ => {}
         }
     }
-    let out = store_string(ev, &store, &[], span);
-    let nar_hash = ev.heap.string(hash.sri().as_bytes());
-    Ok(ev.heap.attrs_from(vec![
-        (ev.words.out_path, SpanId::NONE, out),
-        (Symbol::intern("narHash"), SpanId::NONE, nar_hash),
-    ]))
+    heap.attrs_from(attrs)
+}
+
+/// A time in UTC as `YYYYMMDDHHMMSS`; `seconds` since 1970.
+fn date_text(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days of the Gregorian calendar in eras of 400 years that begin in March.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}{month:02}{date:02}{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// The tree of a reference, as fetchers give it.
+fn fetched_tree<'h>(ev: &mut Evaluation<'h>, source: &FlakeRef, span: SpanId) -> Res<Value<'h>> {
+    let local = source.text("type") == Some("path");
+    let tree = match (local, source.text("path")) {
+        (true, Some(path)) if !path.starts_with('/') => {
+            let text = format!("cannot fetch input '{}' because it uses a relative path", source.show());
+            return Err(EvalError::other(text, span));
+        }
+        // A path needs no fetching, and may be one that only this evaluation sees.
+        (true, Some(path)) => {
+            let real = resolve_links(ev, Path::new(path), true, span)?;
+            let adding = Adding { name: b"source", source: &real, method: Method::Nar, filter: None };
+            let (store, hash) = super::store::add_path_hashed(ev, &adding, span)?;
+            check_tree(source, hash, span)?;
+            return Ok(described(ev, &store, hash, &[], span));
+        }
+        _ => {
+            let world = ev.world.clone();
+            world.tree(source).map_err(|e| e.at(span))?
+        }
+    };
+    let info = tree.info.clone();
+    let (store, hash) = super::store::add_tree(ev, tree, span)?;
+    check_tree(source, hash, span)?;
+    Ok(described(ev, &store, hash, &info, span))
+}
+
+fn check_tree(source: &FlakeRef, hash: Hash, span: SpanId) -> Res<()> {
+    let Some(expected) = source.text("narHash") else { return Ok(()) };
+    let expected = Hash::parse(expected.as_bytes(), Some(Algo::Sha256)).map_err(|e| wrap(e, span))?;
+    if expected == hash {
+        return Ok(());
+    }
+    let text = format!(
+        "NAR hash mismatch in input '{}', expected '{}' but got '{}'",
+        source.show(),
+        expected.sri(),
+        hash.sri()
+    );
+    Err(EvalError::other(text, span))
 }
 
 fn fetch_tree<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
@@ -357,13 +441,38 @@ fn fetch_tree<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> R
         );
         return Err(EvalError::other(text, span));
     }
-    local_tree(ev, &source, span)
+    fetched_tree(ev, &source, span)
 }
 
 fn fetch_git<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
-    let source = source_ref(ev, &args[0], "fetchGit", span)?;
-    let url = source.text("url").unwrap_or_default();
-    refuse_repository(url.as_bytes(), "Git", span)
+    let mut source = source_ref(ev, &args[0], "fetchGit", span)?;
+    let url = source.text("url").unwrap_or_default().to_owned();
+    if ev.settings.pure_eval && source.text("rev").is_none() && source.text("narHash").is_none() {
+        let text = "in pure evaluation mode, 'fetchGit' requires a 'rev' argument";
+        return Err(EvalError::new(ErrorKind::Restricted, text, span));
+    }
+    if url.starts_with('/') {
+        source.set("url", Field::Text(format!("file://{url}")));
+    }
+    let world = ev.world.clone();
+    let mut tree = world.tree(&source).map_err(|e| e.at(span))?;
+    let has = |name: &str, tree: &Tree| tree.info.iter().any(|(n, _)| n == name);
+    // What a working tree with changes says of its revision.
+    if !has("rev", &tree) {
+        tree.info.push(("rev".into(), Field::Text("0".repeat(40))));
+    }
+    if !has("revCount", &tree) {
+        tree.info.push(("revCount".into(), Field::Int(0)));
+    }
+    if !has("lastModified", &tree) {
+        tree.info.push(("lastModified".into(), Field::Int(0)));
+    }
+    let submodules = source.fields().any(|(n, f)| n == "submodules" && *f == Field::Bool(true));
+    tree.info.push(("submodules".into(), Field::Bool(submodules)));
+    let info = tree.info.clone();
+    let (store, hash) = super::store::add_tree(ev, tree, span)?;
+    check_tree(&source, hash, span)?;
+    Ok(described(ev, &store, hash, &info, span))
 }
 
 fn fetch_mercurial<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {
@@ -396,61 +505,8 @@ fn get_flake<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
         .map_err(|e| e.context("while evaluating the argument passed to builtins.getFlake", span))?;
     need(ev, "flakes", span)?;
     let source = flake_ref::parse(&lossy(s.bytes)).map_err(|e| wrap(e, span))?;
-    let tree = local_tree(ev, &source, span)?;
-    let Value::Attrs(tree) = tree else { return Ok(tree) };
-    let Some(path) = source.text("path") else { return Err(no_network(s.bytes, span)) };
-    let file = format!("{path}/flake.nix");
-    let slot = Slot::new(ev.import(file.as_bytes(), span)?);
-    let flake = ev.force_attrs(&slot, span)?;
-    let inputs = Symbol::intern("inputs");
-    if let Some(inputs) = flake.get(inputs)
-        && !ev.force_attrs(inputs, span)?.is_empty()
-    {
-        let text = format!("cannot get flake '{}': this evaluator does not fetch inputs", source.show());
-        return Err(EvalError::new(ErrorKind::Restricted, text, span));
-    }
-    let Some(outputs) = flake.get(Symbol::intern("outputs")) else {
-        let text = format!("flake '{}' lacks attribute 'outputs'", source.show());
-        return Err(EvalError::other(text, span));
-    };
-    let f = ev.force(outputs)?;
-    let none = SpanId::NONE;
-    let own = ev.heap.slot(Value::Null(none));
-    let argument = ev.heap.attrs_from(vec![(Symbol::intern("self"), none, Value::Ref(own))]);
-    let call = crate::eval::value::Lazy::Native {
-        run: |ev, _, f, argument| ev.call(f, &[argument], SpanId::NONE),
-        a: f,
-        b: argument,
-    };
-    let outputs = ev.heap.slot(Value::Lazy(0, ev.heap.lazy(call)));
-    own.set(Value::Lazy(
-        0,
-        ev.heap.lazy(crate::eval::value::Lazy::Native {
-            run: flake_value,
-            a: Value::Attrs(tree),
-            b: Value::Ref(outputs),
-        }),
-    ));
-    ev.force(own)
-}
-
-/// A flake: its tree, its outputs, and what says which is which.
-fn flake_value<'h>(ev: &mut Evaluation<'h>, _: u32, tree: Value<'h>, outputs: Value<'h>) -> Res<Value<'h>> {
-    let none = SpanId::NONE;
-    let made = ev.force_attrs(&Slot::new(outputs), none)?;
-    let Value::Attrs(tree_attrs) = tree else { return Ok(outputs) };
-    let empty = ev.heap.attrs_from(Vec::new());
-    let kind = ev.heap.string(b"flake");
-    let Value::Attrs(extra) = ev.heap.attrs_from(vec![
-        (Symbol::intern("_type"), none, kind),
-        (Symbol::intern("inputs"), none, empty),
-        (Symbol::intern("outputs"), none, Value::Attrs(made)),
-        (Symbol::intern("sourceInfo"), none, tree),
-    ]) else {
-        return Ok(outputs);
-    };
-    let all = ev.update(made, tree_attrs);
-    Ok(Value::Attrs(ev.update(all, extra)))
+    let world = ev.world.clone();
+    world.flake(ev, &source, span)
 }
 
 fn parse_flake_ref<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {

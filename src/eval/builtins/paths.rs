@@ -11,6 +11,7 @@ use crate::base::source::{Source, SourceName, SpanId};
 use crate::base::symbol::Symbol;
 use crate::drv::hash::{Algo, Hash};
 use crate::drv::hash_text::Base;
+use crate::drv::object::Needed;
 use crate::drv::store_path::StorePath;
 use crate::eval::Evaluation;
 use crate::eval::coerce::{Coerce, StringBuilder};
@@ -68,23 +69,36 @@ fn real_path<'h>(ev: &mut Evaluation<'h>, slot: &Slot<'h>, span: SpanId) -> Res<
     Ok(Evaluation::os_path(&path).to_owned())
 }
 
-/// Fails when a string refers to an output that is not there: nothing is built during evaluation.
+/// Makes what a string refers to be there, by a build or fetch if the world allows it.
 fn check_built(ev: &mut Evaluation<'_>, c: &ContextElem, span: SpanId) -> Res<()> {
-    let ContextElem::Built(drv, output) = c else { return Ok(()) };
     let dir = store_dir(ev);
-    let path = dir.parse(drv).map_err(|e| wrap(e, span))?;
-    if let Ok(known) = read_derivation(ev, &path, span)
-        && let Ok(Some(made)) = known.output_path(&dir, output)
-        && matches!(ev.io.lstat(Path::new(&dir.print(&made))), Ok(Some(_)))
-    {
-        return Ok(());
-    }
-    let text = format!(
-        "cannot build '{}^{}' during evaluation because the option 'allow-import-from-derivation' is disabled",
-        String::from_utf8_lossy(drv),
-        String::from_utf8_lossy(output)
-    );
-    Err(EvalError::new(ErrorKind::Restricted, text, span))
+    let needed = match c {
+        ContextElem::Built(drv, output) => {
+            let path = dir.parse(drv).map_err(|e| wrap(e, span))?;
+            let known =
+                store_view::derivation(ev, &path).map_or_else(|| read_derivation(ev, &path, span), Ok);
+            if let Ok(known) = known
+                && let Ok(Some(made)) = known.output_path(&dir, output)
+                && matches!(ev.io.lstat(Path::new(&dir.print(&made))), Ok(Some(_)))
+            {
+                return Ok(());
+            }
+            Needed::Output(path, String::from_utf8_lossy(output).into_owned())
+        }
+        ContextElem::Opaque(path) | ContextElem::DrvDeep(path) => {
+            let store = dir.parse(path).map_err(|e| wrap(e, span))?;
+            // A path that is not there is reported by whoever reads it, unless it can be fetched.
+            if !matches!(ev.io.lstat(Evaluation::os_path(path)), Ok(None)) {
+                return Ok(());
+            }
+            Needed::Path(store)
+        }
+        // Who reads it finds nothing there.
+        ContextElem::Dynamic(..) => return Ok(()),
+    };
+    let objects = store_view::closure(ev, [needed.root().clone()]);
+    let world = ev.world.clone();
+    world.realise(&dir, objects, &[needed]).map_err(|e| e.at(span))
 }
 
 fn import<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res<Value<'h>> {

@@ -11,6 +11,7 @@ use super::Builtin;
 use super::store_view::{self, Object, StoreView};
 use crate::base::source::SpanId;
 use crate::drv::content_address::{ContentAddress, Method};
+use crate::drv::disk::Disk;
 use crate::drv::hash::{Algo, Hash};
 use crate::drv::modulo::ModuloCache;
 use crate::drv::nar::{self, FileTree, Node};
@@ -20,6 +21,7 @@ use crate::eval::coerce::StringBuilder;
 use crate::eval::error::{ErrorKind, EvalError};
 use crate::eval::io::FileKind;
 use crate::eval::value::{Res, Slot, Value};
+use crate::eval::world;
 use crate::ir::text::ContextElem;
 use rustc_hash::FxHashMap;
 
@@ -177,6 +179,24 @@ pub fn add_path<'h>(ev: &mut Evaluation<'h>, adding: &Adding<'_, 'h>, span: Span
     add_path_hashed(ev, adding, span).map(|(path, _)| path)
 }
 
+/// Puts a source that was fetched into the store: its store path and the hash of its archive.
+pub fn add_tree(ev: &mut Evaluation<'_>, tree: world::Tree, span: SpanId) -> Res<(StorePath, Hash)> {
+    let mut files = Disk::without(tree.left_out.clone());
+    let (hash, _) = nar::hash(&mut files, &tree.path, Algo::Sha256)
+        .map_err(|e| file_error("reading file", &tree.path, &e, span))?;
+    let address = ContentAddress { method: Method::Nar, hash };
+    let made =
+        store_dir(ev).make_fixed_path(b"source", &address, &References::none()).map_err(|e| wrap(e, span))?;
+    let object = Object::Copy {
+        source: tree.path,
+        method: Method::Nar,
+        left_out: Rc::new(tree.left_out),
+        is_local: tree.is_local,
+    };
+    store_view::register(ev, made.clone(), object, BTreeSet::new());
+    Ok((made, hash))
+}
+
 /// [`add_path`] with the hash of the content.
 pub fn add_path_hashed<'h>(
     ev: &mut Evaluation<'h>,
@@ -188,8 +208,12 @@ pub fn add_path_hashed<'h>(
     let made = store_dir(ev)
         .make_fixed_path(adding.name, &address, &References::none())
         .map_err(|e| wrap(e, span))?;
-    let object =
-        Object::Copy { source: adding.source.to_owned(), method: adding.method, left_out: Rc::new(left_out) };
+    let object = Object::Copy {
+        source: adding.source.to_owned(),
+        method: adding.method,
+        left_out: Rc::new(left_out),
+        is_local: false,
+    };
     store_view::register(ev, made.clone(), object, BTreeSet::new());
     Ok((made, hash))
 }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::drv::aterm;
 use crate::drv::content_address::Method;
+use crate::drv::derivation::Derivation;
 use crate::drv::object::{self, Content, Objects, Text};
 use crate::drv::store_path::{StoreDir, StorePath};
 use crate::eval::Evaluation;
@@ -27,6 +29,8 @@ pub enum Object {
         method: Method,
         /// Paths below it that a filter left out.
         left_out: Rc<HashSet<PathBuf>>,
+        /// Messages name the source, not the copy: it is what the user knows.
+        is_local: bool,
     },
 }
 
@@ -122,6 +126,16 @@ impl EvalIo for StoreView {
     fn env(&self, name: &str) -> Option<Vec<u8>> {
         self.below.env(name)
     }
+
+    fn shown(&self, path: &Path) -> PathBuf {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let Ok((object, rest)) = self.dir.split(bytes) else { return path.to_owned() };
+        match self.entries.borrow().get(&object).map(|e| &e.object) {
+            Some(Object::Copy { source, is_local: true, .. }) if rest.is_empty() => source.clone(),
+            Some(Object::Copy { source, is_local: true, .. }) => source.join(Evaluation::os_path(&rest[1..])),
+            _ => path.to_owned(),
+        }
+    }
 }
 
 /// The view of an evaluation; the first call puts it between the evaluation and its files.
@@ -147,7 +161,7 @@ pub fn closure(ev: &mut Evaluation<'_>, roots: impl IntoIterator<Item = StorePat
         let Some(entry) = entries.get(&path).filter(|_| !found.contains_key(&path)) else { continue };
         let content = match &entry.object {
             Object::Text(text) => Content::Text(Text(text.clone())),
-            Object::Copy { source, method, left_out } => Content::Copy {
+            Object::Copy { source, method, left_out, .. } => Content::Copy {
                 source: source.clone(),
                 method: *method,
                 left_out: left_out.iter().cloned().collect(),
@@ -157,6 +171,16 @@ pub fn closure(ev: &mut Evaluation<'_>, roots: impl IntoIterator<Item = StorePat
         found.insert(path, object::Object { references: (*entry.references).clone(), content });
     }
     found
+}
+
+/// A derivation that this evaluation made.
+pub fn derivation(ev: &mut Evaluation<'_>, path: &StorePath) -> Option<Derivation> {
+    let view = view(ev);
+    let entries = view.entries.borrow();
+    match entries.get(path).map(|e| &e.object) {
+        Some(Object::Text(text)) if path.is_derivation() => aterm::parse_file(text, path, &view.dir).ok(),
+        _ => None,
+    }
 }
 
 /// Makes an object readable under its store path.

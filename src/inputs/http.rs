@@ -1,0 +1,214 @@
+//! Downloads: with timeouts, a few attempts, proxies of the environment, credentials, progress.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::auth::Credentials;
+use super::error::FetchError;
+
+/// Attempts at a download before it is given up.
+const ATTEMPTS: u32 = 4;
+/// The first pause between attempts; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Told how far a download is: URL, bytes so far, bytes in all if known.
+pub type Progress = Arc<dyn Fn(&str, u64, Option<u64>) + Send + Sync>;
+
+/// A client for downloads.
+#[derive(Clone)]
+pub struct Http {
+    agent: ureq::Agent,
+    credentials: Arc<Credentials>,
+    progress: Option<Progress>,
+    pause: Duration,
+}
+
+/// A response to a conditional request.
+pub(super) enum Got {
+    /// What is known already is still true.
+    NotModified,
+    /// It was written to the file.
+    New {
+        etag: Option<String>,
+        /// The URL that always means this content, when the server names one.
+        immutable: Option<String>,
+    },
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Got),
+    Refused(FetchError),
+    Again { reason: String, pause: Option<Duration> },
+}
+
+impl Http {
+    /// A client set up by the environment: `https_proxy` and its kin, `NIX_SSL_CERT_FILE` or
+    /// `SSL_CERT_FILE`, credentials.
+    pub fn from_environment(env: impl Fn(&str) -> Option<String>, progress: Option<Progress>) -> Http {
+        use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+        let set = |name: &str| env(name).filter(|v| !v.is_empty());
+        let pem = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"].iter().find_map(|n| std::fs::read(set(n)?).ok());
+        let certificates: Vec<_> = pem
+            .iter()
+            .flat_map(|pem| parse_pem(pem))
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(c)) => Some(c),
+                _ => None,
+            })
+            .collect();
+        let roots = match certificates.is_empty() {
+            true => RootCerts::WebPki,
+            false => RootCerts::new_with_certs(&certificates),
+        };
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_recv_body(Some(Duration::from_secs(3600)))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .user_agent(concat!("nixactions/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Http {
+            agent: config.into(),
+            credentials: Arc::new(Credentials::from_environment(env)),
+            progress,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Downloads into a file, which is made anew; not when `etag` still names its state.
+    pub(super) fn get(
+        &self,
+        url: &str,
+        etag: Option<&str>,
+        to: &Path,
+        headers: &[(&str, &str)],
+    ) -> Result<Got, FetchError> {
+        let mut pause = self.pause;
+        let mut attempt = 1;
+        loop {
+            match self.once(url, etag, to, headers) {
+                Attempt::Done(got) => return Ok(got),
+                Attempt::Refused(error) => return Err(error),
+                Attempt::Again { reason, .. } if attempt == ATTEMPTS => {
+                    return Err(FetchError::Unreachable { url: url.to_owned(), reason, attempts: attempt });
+                }
+                Attempt::Again { pause: asked, .. } => {
+                    std::thread::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE));
+                    pause *= 2;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    fn once(&self, url: &str, etag: Option<&str>, to: &Path, headers: &[(&str, &str)]) -> Attempt {
+        let host = host_of(url);
+        let forge = host.strip_prefix("api.").or(host.strip_prefix("codeload."));
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(header) = self.credentials.header(host, forge) {
+            request = request.header("authorization", header);
+        }
+        if let Some(etag) = etag {
+            request = request.header("if-none-match", etag);
+        }
+        let response = match request.call() {
+            Ok(response) => response,
+            Err(e @ (ureq::Error::BadUri(_) | ureq::Error::Http(_))) => {
+                let (url, reason) = (url.to_owned(), e.to_string());
+                return Attempt::Refused(FetchError::Unreachable { url, reason, attempts: 1 });
+            }
+            Err(e) => return Attempt::Again { reason: e.to_string(), pause: None },
+        };
+        let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        match response.status().as_u16() {
+            304 => return Attempt::Done(Got::NotModified),
+            200..=299 => {}
+            status @ (408 | 425 | 429 | 500..=599) => {
+                let pause = header("retry-after").and_then(|s| s.parse().ok()).map(Duration::from_secs);
+                return Attempt::Again { reason: format!("the server answers {status}"), pause };
+            }
+            status => {
+                let help = match status {
+                    401 | 403 => Some(
+                        "; give credentials in ~/.netrc, or a token in `access-tokens` of nix.conf".into(),
+                    ),
+                    _ => None,
+                };
+                return Attempt::Refused(FetchError::Status { url: url.to_owned(), status, help });
+            }
+        }
+        let immutable = header("link").and_then(|l| immutable_link(&l));
+        let got = Got::New { etag: header("etag"), immutable };
+        let total = header("content-length").and_then(|l| l.parse().ok());
+        match self.copy(url, total, response.into_body().into_reader(), to) {
+            Ok(()) => Attempt::Done(got),
+            Err(Copy::From(e)) => Attempt::Again { reason: e.to_string(), pause: None },
+            Err(Copy::To(error)) => Attempt::Refused(FetchError::Cache { path: to.to_owned(), error }),
+        }
+    }
+
+    fn copy(&self, url: &str, total: Option<u64>, mut from: impl Read, to: &Path) -> Result<(), Copy> {
+        let mut out = File::create(to).map_err(Copy::To)?;
+        let mut buffer = vec![0; 64 << 10];
+        let mut so_far = 0;
+        loop {
+            let n = from.read(&mut buffer).map_err(Copy::From)?;
+            if n == 0 {
+                break;
+            }
+            out.write_all(&buffer[..n]).map_err(Copy::To)?;
+            so_far += n as u64;
+            if let Some(progress) = &self.progress {
+                progress(url, so_far, total);
+            }
+        }
+        match total {
+            Some(total) if so_far < total => Err(Copy::From(io::ErrorKind::UnexpectedEof.into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+enum Copy {
+    From(io::Error),
+    To(io::Error),
+}
+
+/// The host of a URL, without user and port.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.split(':').next().unwrap_or_default()
+}
+
+/// The target of a `Link` header whose relation is `immutable` (Nix manual: "Lockable HTTP Tarball
+/// Protocol").
+fn immutable_link(header: &str) -> Option<String> {
+    let link = header.split(',').find(|l| l.contains("rel=\"immutable\"") || l.contains("rel=immutable"))?;
+    let (target, _) = link.trim().strip_prefix('<')?.split_once('>')?;
+    Some(target.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_links() {
+        assert_eq!(host_of("https://me@a.org:8080/x?y"), "a.org");
+        assert_eq!(host_of("http://a.org"), "a.org");
+        let link = "<https://a/x>; rel=\"next\", <https://a/y?z=1>; rel=\"immutable\"";
+        assert_eq!(immutable_link(link).as_deref(), Some("https://a/y?z=1"));
+    }
+}
