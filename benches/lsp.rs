@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench lsp -- [--nixpkgs DIR] [--quick]
 //!
-//! Prints p50, p95 and p99 in milliseconds. Without `--nixpkgs` the rows about `pkgs` use a set of
+//! `NIXACTIONS` chooses another program than the one built with this. Prints p50, p95 and p99 in milliseconds. Without `--nixpkgs` the rows about `pkgs` use a set of
 //! 20,000 packages made for this. The numbers are of this machine; the goals are in docs/editors.md.
 
 use std::fmt::Write as _;
@@ -30,7 +30,9 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path, args: &[String]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nixactions"))
+        let program =
+            std::env::var_os("NIXACTIONS").unwrap_or_else(|| env!("CARGO_BIN_EXE_nixactions").into());
+        let mut child = Command::new(program)
             .arg("lsp")
             .args(args)
             .env_remove("NIX_PATH")

@@ -9,6 +9,7 @@ use super::place::Context;
 use super::scope::{attr_name, plain_string};
 use crate::diag::{Applicability, Diagnostic, Edit, Fix};
 use crate::eval::coerce::is_identifier;
+use crate::lint::Levels;
 
 /// What an action is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub fn actions(context: &Context<'_>, at: TextRange, findings: &[Diagnostic]) ->
     let mut fixes = 0;
     for finding in findings {
         let touched = finding.primary.as_ref().and_then(|l| present(context, &l.place));
-        let touched = touched.is_some_and(|r| r.intersect(at).is_some());
+        let touched = touched.filter(|r| r.intersect(at).is_some());
         for (i, fix) in finding.fixes.iter().enumerate() {
             let Some(edits) = edits_of(context, fix) else { continue };
             let is_safe = fix.applicability == Applicability::Safe;
@@ -51,12 +52,18 @@ pub fn actions(context: &Context<'_>, at: TextRange, findings: &[Diagnostic]) ->
                 safe.extend(edits.clone());
                 fixes += 1;
             }
-            if touched {
+            if touched.is_some() {
                 let (title, code) = (fix.title.clone(), Some(finding.code));
                 out.push(Action { title, kind: ActionKind::QuickFix, code, preferred: is_safe, edits });
             }
         }
     }
+    for finding in findings {
+        let place = finding.primary.as_ref().and_then(|l| present(context, &l.place));
+        let touched = place.filter(|r| r.intersect(at).is_some());
+        out.extend(touched.and_then(|r| allow(context, finding.code, r)));
+    }
+    out.dedup();
     if fixes > 0 {
         safe.sort_by_key(|e| (e.0.start(), e.0.end()));
         let plural = if fixes == 1 { "" } else { "es" };
@@ -71,6 +78,35 @@ pub fn actions(context: &Context<'_>, at: TextRange, findings: &[Diagnostic]) ->
     out.extend(inherit(context, at));
     out.extend(quotes(context, at));
     out
+}
+
+/// A comment that allows a finding, before the binding or element that holds it.
+fn allow(context: &Context<'_>, code: &'static str, at: TextRange) -> Option<Action> {
+    if code.is_empty() || !Levels::default().may_change(code) {
+        return None;
+    }
+    let element = context.root.covering_element(at);
+    let covered = element.ancestors().find(|n| {
+        let listed = n.parent().is_some_and(|p| p.kind() == SyntaxKind::NODE_LIST);
+        listed || matches!(n.kind(), SyntaxKind::NODE_ATTRPATH_VALUE | SyntaxKind::NODE_INHERIT)
+    })?;
+    let start = usize::from(covered.text_range().start());
+    let text = context.document.text();
+    let line = text[..start].rfind('\n').map_or(0, |n| n + 1);
+    let before = &text[line..start];
+    let indent: String = before.chars().take_while(|c| *c == ' ' || *c == '\t').collect();
+    // At the end of a line a comment speaks of what ends there, so it gets a line of its own.
+    let comment = match before.trim().is_empty() {
+        true => format!("# nixactions: allow({code})\n{indent}"),
+        false => format!("\n{indent}# nixactions: allow({code})\n{indent}"),
+    };
+    Some(Action {
+        title: format!("allow {code} here, with a comment"),
+        kind: ActionKind::QuickFix,
+        code: Some(code),
+        preferred: false,
+        edits: vec![(TextRange::empty((start as u32).into()), comment)],
+    })
 }
 
 fn overlaps(taken: &[(TextRange, String)], new: &[(TextRange, String)]) -> bool {

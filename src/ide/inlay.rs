@@ -31,6 +31,9 @@ pub fn hints(context: &Context<'_>, within: TextRange) -> Vec<Hint> {
         }
         for step in &job.steps {
             let Some(script) = present.here(step.script.as_ref()) else { continue };
+            if script.start() > within.end() || script.end() < within.start() {
+                continue;
+            }
             let Some(open) = opening_of_step(context, script) else { continue };
             let settings = [("timeout", &step.timeout), ("retry", &step.retry)];
             for (what, setting) in settings {

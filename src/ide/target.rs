@@ -1,5 +1,6 @@
 //! What the text at an offset names: a variable, a job, an artifact, a file.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rnix::ast;
@@ -26,7 +27,7 @@ pub enum Target {
 }
 
 /// Which names of jobs and artifacts the facts know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Role {
     /// Where a job is written.
     Job,
@@ -75,10 +76,11 @@ pub fn mentions(context: &Context<'_>) -> Vec<Mention> {
         mentions_of(job, &mut all);
     }
     let mut out: Vec<Mention> = Vec::new();
+    let mut seen = HashSet::new();
     for mut m in all {
         let Some(spot) = present.anywhere_named(Some(&m.spot), &m.name) else { continue };
         m.spot = spot;
-        if !out.iter().any(|o| o.spot == m.spot && o.role == m.role) {
+        if seen.insert((m.spot.file.clone(), m.spot.range, m.role)) {
             out.push(m);
         }
     }
@@ -90,11 +92,11 @@ pub fn at(context: &Context<'_>, offset: u32) -> Option<(TextRange, Target)> {
     let token = context.document.token_at(offset)?;
     let node = token.parent()?;
     // A name of a job or artifact is known best from the evaluation.
+    let known = mentions(context);
     for n in node.ancestors().take(3) {
         let here = n.text_range();
-        let found = mentions(context)
-            .into_iter()
-            .find(|m| m.spot.file == context.document.path() && m.spot.range == here);
+        let found =
+            known.iter().find(|m| m.spot.file == context.document.path() && m.spot.range == here).cloned();
         if let Some(m) = found {
             let target = match m.role {
                 Role::Job | Role::Need => Target::Job(m.name),
@@ -168,7 +170,7 @@ pub struct WrittenJob {
 
 /// The jobs that stand in sets called `jobs` of a text: `jobs = { a = …; }` and `jobs.a = …`.
 pub fn jobs_written(root: &SyntaxNode) -> Vec<WrittenJob> {
-    let mut out = Vec::new();
+    let mut out: Vec<WrittenJob> = Vec::new();
     let entries = root.descendants().filter(|n| n.kind() == SyntaxKind::NODE_ATTRPATH_VALUE);
     for entry in entries {
         let Some(value) = ast::AttrpathValue::cast(entry.clone()) else { continue };
@@ -190,6 +192,8 @@ pub fn jobs_written(root: &SyntaxNode) -> Vec<WrittenJob> {
             }
         }
     }
+    let mut seen = HashSet::new();
+    out.retain(|j| seen.insert(j.range));
     out
 }
 
@@ -214,10 +218,7 @@ fn sets_in(value: &SyntaxNode) -> Vec<SyntaxNode> {
 
 fn add_written(attr: &ast::Attr, entry: &SyntaxNode, out: &mut Vec<WrittenJob>) {
     let Some(name) = attr_name(attr) else { return };
-    let range = attr.syntax().text_range();
-    if !out.iter().any(|j: &WrittenJob| j.name == name && j.range == range) {
-        out.push(WrittenJob { name, range, entry: entry.clone() });
-    }
+    out.push(WrittenJob { name, range: attr.syntax().text_range(), entry: entry.clone() });
 }
 
 /// An attribute that is selected, or given in a set.

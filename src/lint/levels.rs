@@ -134,7 +134,7 @@ impl Levels {
     }
 
     /// Whether the level of a code may be changed.
-    pub(super) fn may_change(&self, code: &str) -> bool {
+    pub fn may_change(&self, code: &str) -> bool {
         !FIXED.contains(&code)
     }
 

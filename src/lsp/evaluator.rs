@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::levels;
 use super::overlay::{Overlay, Texts};
 use crate::base::source::{Source, SourceName};
 use crate::diag::Diagnostic;
@@ -19,7 +20,7 @@ use crate::eval::io::EvalIo;
 use crate::eval::{Heap, Settings, on_big_stack};
 use crate::ide::facts::Facts;
 use crate::ide::probe::{self, Answer, Query};
-use crate::lint::{self, Levels, Text};
+use crate::lint::{self, Text};
 use crate::workflow::load::{Request, Session};
 
 /// Growth of the heap after which an evaluation is begun anew.
@@ -359,11 +360,11 @@ impl Life<'_> {
         self.answers.clear();
         self.prepare(&check.request, check.texts, self.budget.time, stop.clone());
         let mut facts = Facts::default();
-        let levels = Levels::default();
+        let (levels, wrong) = levels::of(&check.request.file, &*self.io);
         let request = &check.request;
         let bytes = self.io.read_file(&request.file).ok();
         let source = bytes.map(|b| Source::new(SourceName::Path(request.file.clone()), b));
-        let findings = if check.evaluate {
+        let mut findings = if check.evaluate {
             let text = source.and_then(Text::new);
             let linted = lint::file_with(text.as_ref(), &levels, |rules| {
                 self.session.load(request, &mut |seen| {
@@ -375,6 +376,7 @@ impl Life<'_> {
         } else {
             source.map(|s| lint::text_alone(&s, &levels)).unwrap_or_default()
         };
+        findings.extend(wrong);
         self.note_end(start, self.budget.time, &stop);
         Checked {
             file: check.request.file,

@@ -5,6 +5,7 @@ pub mod checks;
 pub mod config;
 pub mod dispatch;
 pub mod evaluator;
+pub mod levels;
 pub mod overlay;
 pub mod publish;
 pub mod requests;

@@ -15,6 +15,8 @@ use crate::ide::document::range;
 use crate::ide::facts::Shift;
 use crate::workflow::nixlib;
 
+/// Where the explanations of codes can be read.
+const PAGES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/src/diag/explain");
 /// Diagnostics that are sent of one file.
 const MOST: usize = 200;
 
@@ -88,6 +90,7 @@ impl<'a> Converter<'a> {
         });
         if !d.code.is_empty() {
             out["code"] = d.code.into();
+            out["codeDescription"] = json!({ "href": format!("{PAGES}/{}.md", d.code) });
         }
         let tags = tags(d.code);
         if !tags.is_empty() {

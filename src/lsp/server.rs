@@ -374,7 +374,8 @@ impl Server {
 
     fn register(&mut self) {
         if self.client.watches {
-            let watchers = json!([{ "globPattern": "**/*.nix" }, { "globPattern": "**/flake.lock" }]);
+            let watchers = ["**/*.nix", "**/flake.lock", "**/nixactions.toml"]
+                .map(|glob| json!({ "globPattern": glob }));
             let registration = json!({ "registrations": [{
                 "id": "files", "method": "workspace/didChangeWatchedFiles",
                 "registerOptions": { "watchers": watchers }

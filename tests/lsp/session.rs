@@ -229,6 +229,18 @@ fn other_nix_files_are_left_to_others_unless_told() {
 }
 
 #[test]
+fn levels_come_from_the_project() {
+    let text = WRONG_NEED.replace("[ \"lnit\" ]", "[ \"lint\" \"lint\" ]");
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut client = Client::start_in(dir, json!({}), Value::Null);
+    client.open("ci.nix", &text);
+    assert_eq!(codes(&client.published("ci.nix", 1)), ["NXA103"]);
+    write(client.dir.path(), "nixactions.toml", "[lint]\nallow = [\"NXA103\"]\n");
+    client.change("ci.nix", 2, &text);
+    assert_eq!(codes(&client.published("ci.nix", 2)), [""; 0]);
+}
+
+#[test]
 fn a_huge_file_is_answered() {
     let mut jobs = String::new();
     for i in 0..6_000 {
