@@ -1,5 +1,5 @@
 //! Owns: what an editor asks about a workflow file; plain data in and out.
-//! May import: base diag syntax ir eval workflow.
+//! May import: base diag syntax ir eval workflow lint.
 
 pub mod actions;
 pub mod calls;
