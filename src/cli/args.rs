@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::render::Color;
 use super::{
-    build, check, clean, completions, derivation, eval, exec, explain, graph, init, list, logs, lsp, man,
-    parse, plan, rerun, resume, run, runs, show,
+    build, check, clean, completions, derivation, doctor, eval, exec, explain, graph, init, list, logs, lsp,
+    man, parse, plan, rerun, resume, run, runs, show,
 };
 
 const EXAMPLES: &str = "\
@@ -66,6 +66,7 @@ pub(super) enum Command {
     Resume(resume::ResumeArgs),
     Build(build::BuildArgs),
     Clean(clean::CleanArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Lsp(lsp::LspArgs),
     Eval(eval::EvalArgs),

@@ -8,6 +8,8 @@ mod choose;
 mod clean;
 mod completions;
 mod derivation;
+mod doctor;
+mod elsewhere;
 mod error;
 mod eval;
 mod exec;
@@ -109,6 +111,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Eval(args) => eval::run(args),
         Command::Parse(args) => parse::run(args),
         Command::Init(args) => init::run(args),
+        Command::Doctor(args) => doctor::run(args, global),
         Command::Explain(args) => explain::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Lsp(args) => lsp::run(args),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::args::Global;
 use super::choose::{self, Choose};
+use super::elsewhere;
 use super::error::{CliError, Exit, print};
 use super::how::{self, How};
 use super::load::{self, Selection};
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   nixactions run
   nixactions run ci.nix#deploy -e STAGE=prod
+  nixactions run --executor ssh:build1
   nixactions run --from test --skip lint --dry-run
   nixactions run --only-failed
   nixactions run --env-file .env --format json > events.jsonl
@@ -35,6 +37,10 @@ pub(super) struct RunArgs {
     /// Show what would run, and why; run nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Run all jobs elsewhere than the file says: the name of one of its executors, or local,
+    /// ssh:HOST, oci:IMAGE, podman:IMAGE, nixos-container:ROOT
+    #[arg(long, value_name = "NAME")]
+    executor: Option<String>,
     #[command(flatten)]
     choose: Choose,
     #[command(flatten)]
@@ -43,10 +49,13 @@ pub(super) struct RunArgs {
 
 /// Loads, checks and runs.
 pub(super) fn run(args: &RunArgs, global: &Global) -> Result<Exit, CliError> {
-    let (plan, origin) = match &args.plan {
+    let (mut plan, origin) = match &args.plan {
         Some(file) => (read_plan(file)?, Origin::default()),
         None => (load::plan(&args.selection, global)?, how::origin(args.selection.target.as_deref())?),
     };
+    if let Some(word) = &args.executor {
+        elsewhere::apply(&mut plan, word)?;
+    }
     let choice = args.choose.choice(&plan, &rundir::cache_root())?;
     if args.dry_run {
         print(&choose::dry_run(&plan, &choice, args.how.wants_json())?)?;

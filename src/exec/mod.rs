@@ -3,6 +3,7 @@
 
 mod compose;
 mod custom;
+pub mod doctor;
 pub mod local;
 mod nspawn;
 mod oci;

@@ -567,6 +567,7 @@ pub static COMPOSE_EXECUTOR: Table = Table {
         required("file", Type::PathText, "The compose file."),
         required("service", Type::Name, "The service in which jobs run."),
         key("project", Type::Name, "made of the run", "Name of the compose project."),
+        key("socket", Type::PathText, "as docker is configured", "The engine's socket."),
         COPY,
         name_of("\"compose\""),
     ],

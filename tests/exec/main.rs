@@ -1,11 +1,14 @@
 //! The executors, seen through the engine: one suite for all of them, and what each has of its own.
 
+mod compose;
 mod conformance;
+mod custom;
 mod engines;
 #[allow(dead_code, reason = "the tests of the engine use more of it")]
 #[path = "../engine/harness.rs"]
 mod harness;
 mod local;
+mod nspawn;
 mod oci;
 #[path = "../support/services.rs"]
 mod services;

@@ -88,6 +88,7 @@ impl Machines {
             "--register=no",
             "--keep-unit",
             "--quiet",
+            "--console=pipe",
             "--resolv-conf=off",
             "--timezone=off",
             "--link-journal=no",

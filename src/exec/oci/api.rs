@@ -82,6 +82,11 @@ impl Api {
         Api { socket: socket.to_path_buf(), name }
     }
 
+    /// The socket.
+    pub(in crate::exec) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     fn lost(&self, error: &dyn std::fmt::Display) -> ExecError {
         let socket = self.socket.display();
         ExecError::infrastructure(format!("the {} engine at {socket} cannot be reached: {error}", self.name))

@@ -57,6 +57,11 @@ impl Container {
         }
     }
 
+    /// A container that somebody else made and ends.
+    pub(in crate::exec) fn existing(api: &Api, id: String, name: String) -> Container {
+        Container { api: api.clone(), id, name, user: None, memory: None, lifeline: Mutex::new(None) }
+    }
+
     async fn start_once(api: &Api, recipe: &Recipe) -> Result<Container, ExecError> {
         let platform =
             recipe.platform.as_ref().map(|p| format!("&platform={}", encode(p))).unwrap_or_default();
@@ -206,6 +211,10 @@ impl Host for Container {
                 ))),
             }
         })
+    }
+
+    fn end<'a>(&'a self) -> BoxFuture<'a, Result<(), ExecError>> {
+        Box::pin(self.remove())
     }
 
     fn as_host(&self) -> &dyn Host {

@@ -30,11 +30,14 @@ printf 'umask=%s\n' "$(umask)"
 printf 'uid=%s\ngid=%s\n' "$(id -u)" "$(id -g)"
 "#;
 
-/// Shell functions that find the processes of a step or job: by the tag in their environment, by
+/// Shell functions that find the processes of a step or job: by the tag in their environment (where
+/// `grep` is busybox's, it sees no further than a null byte), by
 /// their working directory when `D` is set, and by descent from such a process.
 const TREE: &str = r#"
 seeds() {
-grep -lsF -e "NIXACTIONS_PROCESS_TAG=$T" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r a b p c; do echo "$p"; done
+if printf 'a\000b\n' | grep -qF b; then grep -lsF -e "NIXACTIONS_PROCESS_TAG=$T" /proc/[0-9]*/environ 2>/dev/null
+else for f in /proc/[0-9]*/environ; do { tr '\000' '\n' <"$f" | grep -qF -e "NIXACTIONS_PROCESS_TAG=$T" && echo "$f"; } 2>/dev/null; done
+fi | while IFS=/ read -r a b p c; do echo "$p"; done
 [ -z "$D" ] || ls -ld /proc/[0-9]*/cwd 2>/dev/null | awk -v d="$D" '{ i = index($0, " -> "); if (!i) next
 t = substr($0, i + 4); if (t != d && index(t, d "/") != 1) next
 p = substr($0, 1, i - 1); sub(/^.*\/proc\//, "", p); sub(/\/cwd$/, "", p); print p }' 2>/dev/null

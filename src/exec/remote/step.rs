@@ -121,6 +121,21 @@ impl Streams {
     fn ended(&self) -> bool {
         self.out.is_none() && self.err.is_none()
     }
+
+    /// Keeps reading for processes that outlive their step: a server must not die because nobody
+    /// listens any more.
+    fn discard_rest(mut self) {
+        struct Nobody;
+        impl OutputSink for Nobody {
+            fn write(&self, _: Stream, _: &[u8]) {}
+        }
+        tokio::spawn(async move {
+            let (mut scanner, mut received) = (Scanner::new(""), Received::default());
+            while !self.ended() {
+                self.turn(&mut scanner, &mut received, &Nobody).await;
+            }
+        });
+    }
 }
 
 async fn read(reader: &mut Option<Reader>, buffer: &mut [u8]) -> usize {
@@ -211,7 +226,7 @@ impl Run<'_> {
                         *ladder = Some(Ladder::timeout(&self.stop));
                     }
                     Some(ladder) => {
-                        let signal = ladder.rungs.pop().map_or("KILL", |rung| rung.1);
+                        let (due, signal) = ladder.rungs.pop().unwrap_or((Instant::now(), "KILL"));
                         // The streams must be read meanwhile, or a full pipe would hold the step up.
                         let send = self.signal(signal);
                         tokio::pin!(send);
@@ -221,6 +236,9 @@ impl Run<'_> {
                                 () = streams.turn(&mut scanner, received, self.sink), if !streams.ended() => {}
                             }
                         }
+                        // Grace is counted from when a signal has arrived, however slow the way is.
+                        let late = Instant::now() - due;
+                        ladder.rungs.iter_mut().for_each(|rung| rung.0 += late);
                         if signal == "KILL" {
                             give_up = Some(Instant::now() + LAST_WORD);
                         }
@@ -233,6 +251,9 @@ impl Run<'_> {
         }
         if let Some(verdict) = scanner.verdict().cloned() {
             self.linger(&mut streams, &mut scanner, received).await;
+            if !self.host.may_reconnect() {
+                streams.discard_rest();
+            }
             return Heard::Verdict(verdict);
         }
         let error = match tokio::time::timeout(LAST_WORD, end).await {

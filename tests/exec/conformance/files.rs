@@ -31,7 +31,7 @@ pub(crate) fn artifacts_keep_modes_links_and_dotfiles(venue: &Venue) {
          echo y > 'out/two words'; echo z > out/locked/inside; chmod 444 out/locked/inside; chmod 555 out/locked",
     );
     let look = step(
-        "cd in/out; ./run.sh; readlink link dangling; stat -c '%a %n' .hidden/file run.sh locked/inside locked
+        "cd in/out; ./run.sh; readlink link; readlink dangling; stat -c '%a %n' .hidden/file run.sh locked/inside locked
          cat 'two words' locked/inside; [ -d empty ] && echo empty",
     );
     let ended = Run::new()
