@@ -160,6 +160,7 @@ impl<'h> Evaluation<'h> {
                 let mut out = StringBuilder::default();
                 self.coerce(a, Coerce::Strict, true, &mut out, l)?;
                 self.coerce(b, Coerce::Strict, true, &mut out, r)?;
+                self.make_room(out.bytes.len(), span)?;
                 Ok(out.finish(self, span))
             }
         }
@@ -180,6 +181,7 @@ impl<'h> Evaluation<'h> {
         self.coerce(a, Coerce::Strict, false, &mut out, l.span)?;
         let b = self.eval(r, frame, env)?;
         self.coerce(b, Coerce::Strict, false, &mut out, r.span)?;
+        self.make_room(out.bytes.len(), span)?;
         Ok(out.finish(self, span))
     }
 
@@ -217,6 +219,7 @@ impl<'h> Evaluation<'h> {
         if path {
             return self.path_of(&[&out.bytes], &out.context, span);
         }
+        self.make_room(out.bytes.len(), span)?;
         Ok(out.finish(self, span))
     }
 

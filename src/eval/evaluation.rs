@@ -205,14 +205,18 @@ impl<'h> Evaluation<'h> {
         if limits.time.is_some_and(|t| self.started.elapsed() > t) {
             return Err(EvalError::new(ErrorKind::Limit, "evaluation took longer than it may", span));
         }
-        if limits.heap.is_some_and(|max| self.heap.bytes() > max) {
-            return Err(EvalError::new(
-                ErrorKind::Limit,
-                "evaluation needs more memory than it may have",
-                span,
-            ));
+        self.make_room(0, span)
+    }
+
+    /// Fails if the heap may not grow by so many bytes: for what takes much memory at once.
+    #[inline]
+    pub(super) fn make_room(&self, bytes: usize, span: SpanId) -> Res<()> {
+        match self.settings.limits.heap {
+            Some(max) if self.heap.bytes().saturating_add(bytes) > max => {
+                Err(EvalError::new(ErrorKind::Limit, "evaluation needs more memory than it may have", span))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The value of a global name such as `builtins` or `derivation`.

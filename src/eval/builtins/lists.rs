@@ -182,6 +182,7 @@ fn gen_list<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res
     };
     ev.force_function(&args[0], span)
         .map_err(during("while evaluating the first argument passed to builtins.genList"))?;
+    ev.make_room((n as usize).saturating_mul(size_of::<Slot<'h>>()), span)?;
     let heap = ev.heap;
     let f = Slot::new(ev.share(&args[0]));
     let lazy = heap.lazy(Lazy::GenList { f });

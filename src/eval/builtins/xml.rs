@@ -88,8 +88,13 @@ impl<'h> Writer<'h> {
     }
 
     fn place(&self, span: SpanId) -> Attributes {
+        self.place_after(span, 0)
+    }
+
+    /// The place so many bytes into the span.
+    fn place_after(&self, span: SpanId, bytes: usize) -> Attributes {
         let Some(place) = span.resolve().filter(|_| self.location) else { return Vec::new() };
-        let (line, column) = place.line_col();
+        let (line, column) = place.source.line_col(place.start + bytes as u32);
         let mut attributes = vec![("column", column.to_string()), ("line", line.to_string())];
         if let Some(path) = place.source.path() {
             attributes.push(("path", path.display().to_string()));
@@ -125,7 +130,9 @@ impl<'h> Writer<'h> {
                 self.close("list");
             }
             Value::Attrs(set) => self.set(ev, set)?,
-            v @ Value::Lambda(..) => self.function(ev, v),
+            v @ (Value::Lambda(..) | Value::Partial(_)) if ev.lambda_code(v).is_some() => {
+                self.function(ev, v);
+            }
             _ => self.empty("unevaluated", &Vec::new()),
         }
         Ok(())
@@ -175,7 +182,9 @@ impl<'h> Writer<'h> {
 
     fn function(&mut self, ev: &Evaluation<'h>, v: Value<'h>) {
         let span = ev.lambda_code(v).map_or(SpanId::NONE, |code| code.span);
-        self.open("function", &self.place(span));
+        let given = if let Value::Partial(partial) = v { partial.args.len() } else { 0 };
+        let (begin, name) = argument(span, given);
+        self.open("function", &self.place_after(span, begin));
         match ev.pattern_of(v) {
             Some(pattern) => {
                 let mut attributes = Vec::new();
@@ -193,19 +202,42 @@ impl<'h> Writer<'h> {
                 }
                 self.close("attrspat");
             }
-            None => self.empty("varpat", &vec![("name", argument_name(span))]),
+            None => self.empty("varpat", &vec![("name", name)]),
         }
         self.close("function");
     }
 }
 
-/// The name of a function's argument: the function begins with it.
-fn argument_name(span: SpanId) -> String {
-    let Some(place) = span.resolve() else { return String::new() };
+/// Where the argument after so many others begins in a function's text, and its name; the name is
+/// empty for a pattern. The text begins with the first argument, and each is followed by `:`.
+fn argument(span: SpanId, given: usize) -> (usize, String) {
+    let Some(place) = span.resolve() else { return (0, String::new()) };
     let text = &place.source.text()[place.range()];
-    let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\'');
-    let name: Vec<u8> = text.iter().take_while(is_name).copied().collect();
-    String::from_utf8_lossy(&name).into_owned()
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\'');
+    let mut at = 0;
+    for _ in 0..given {
+        at += text[at..].iter().take_while(|b| is_name(b)).count();
+        at = blanks(text, at);
+        at = blanks(text, at + usize::from(text.get(at) == Some(&b':')));
+    }
+    let name: Vec<u8> = text[at..].iter().copied().take_while(|b| is_name(b)).collect();
+    (at, String::from_utf8_lossy(&name).into_owned())
+}
+
+/// The first place from `at` on that is no blank and in no comment.
+fn blanks(text: &[u8], mut at: usize) -> usize {
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let skipped = match rest {
+            [b' ' | b'\t' | b'\r' | b'\n', ..] => 1,
+            [b'#', ..] => rest.iter().take_while(|b| !matches!(b, b'\n' | b'\r')).count(),
+            [b'/', b'*', ..] => {
+                rest.windows(2).skip(2).position(|w| w == b"*/").map_or(rest.len(), |n| n + 4)
+            }
+            _ => return at,
+        };
+        at += skipped;
+    }
 }
 
 /// The content of a slot at the end of references.
