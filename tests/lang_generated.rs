@@ -23,7 +23,8 @@ enum Dialect {
     /// Nix 2.34.
     Full,
     /// An older Nix. Left out are integers near the ends of their range, which wrapped round,
-    /// and `replaceStrings`, which forced all that it was given.
+    /// floats that are whole numbers, which `toJSON` wrote without a fraction, and `replaceStrings`,
+    /// which forced all that it was given.
     Older,
 }
 
@@ -119,7 +120,10 @@ fn ground(dialect: Dialect) -> Level {
     let list = leaf(&["[ ]", "l", "[ 1 2 3 ]", "[ \"b\" \"a\" ]", "[ e ]"]);
     let set = leaf(&["{ }", "a", "{ x = 2; }", "{ z = e; }", "a.y"]);
     let function = leaf(&["id", "(v: v)", "(v: [ v ])", "(k 1)", "toString", "builtins.isInt", "(v: e)"]);
-    let other = leaf(&["null", "f", "e", "/p/q", "-0.0", "1.0e3"]);
+    let other = match dialect {
+        Dialect::Full => leaf(&["null", "f", "e", "/p/q", "-0.0", "1.0e3"]),
+        Dialect::Older => leaf(&["null", "f", "e", "/p/q", "0.5"]),
+    };
     let any = any_of(&int, &bool, &string, &list, &set, &function, other);
     Level { int, bool, string, list, set, function, any }
 }

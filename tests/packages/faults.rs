@@ -101,7 +101,11 @@ async fn old_and_foreign_protocols_are_named() {
     });
     let e = fake.refused().await.to_string();
     assert!(e.contains("speaks protocol 1.21, and 1.34 (Nix 2.8) or newer is needed"), "{e}");
-    let fake = Fake::play(|mut s| drop(s.write_all(b"SSH-2.0-OpenSSH_9.2 and more\r\n")));
+    let fake = Fake::play(|mut s| {
+        drop(s.write_all(b"SSH-2.0-OpenSSH_9.2 and more\r\n"));
+        // What it says must be read before it hangs up.
+        let _ = take(&mut s, 3);
+    });
     let e = fake.refused().await.to_string();
     assert!(e.contains("is not a nix daemon"), "{e}");
 }
