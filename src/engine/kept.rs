@@ -47,7 +47,7 @@ pub(super) struct Entry {
     _lock: File,
 }
 
-/// An entry in the making; dropped without [`Making::finish`], it is gone.
+/// An entry in the making; dropped without [`Kept::finish`], it is gone.
 pub(super) struct Making {
     tmp: PathBuf,
     dest: PathBuf,

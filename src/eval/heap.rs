@@ -284,8 +284,8 @@ pub(super) struct Mark(usize);
 ///   given to other code: sharing moves a slot's content to the heap first.
 /// - Frames inside it are left.
 /// - What an evaluation remembers beside the heap (imported files, store paths, globals) is told to
-///   [`Heap::pin`].
-/// - A slot on the heap that is older than the region is changed only by [`Heap::update`], or was
+///   `Heap::pin`.
+/// - A slot on the heap that is older than the region is changed only by `Heap::update`, or was
 ///   made by the code that fills it, after which no region inside that code is open.
 impl<'h> Heap {
     /// Begins a region.
