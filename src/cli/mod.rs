@@ -53,9 +53,10 @@ pub fn main() -> ExitCode {
     // Not a command for people: see the guard.
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|word| word == guard::WORD)
-        && let Some(run_dir) = args.next()
+        && let (Some(run_dir), Some(runner)) = (args.next(), args.next())
+        && let Some(runner) = runner.to_str().and_then(|pid| pid.parse().ok())
     {
-        guard::watch(run_dir.as_ref());
+        guard::watch(run_dir.as_ref(), runner);
         return ExitCode::SUCCESS;
     }
     let cli = match Cli::try_parse() {

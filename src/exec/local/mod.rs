@@ -1,6 +1,7 @@
 //! The local executor: jobs as processes of this machine, each in a directory of its own.
 
 mod copy;
+mod group;
 pub mod guard;
 mod limits;
 mod process;
@@ -17,12 +18,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use rustix::process::Pid;
-
 use self::copy::CopyError;
+use self::group::{RunGroup, StepGroups};
 use self::limits::Limits;
 use self::repository::Listing;
-use self::tree::Tree;
+use self::tree::{Belonging, Tree};
 use self::workspace::Directories;
 use crate::engine::artifact;
 use crate::engine::event::StepEnd;
@@ -51,8 +51,11 @@ pub struct Local {
     shared: Arc<Shared>,
     copies: bool,
     next_process: AtomicU64,
-    /// By tag of the job: groups in which something may still run after their step.
-    left: Mutex<HashMap<String, Vec<Pid>>>,
+    /// By tag of the job: steps of which something may still run after their end.
+    left: Mutex<HashMap<String, Vec<Belonging>>>,
+    /// The run's control group, where it may be made, and those of the steps in it.
+    group: Option<RunGroup>,
+    steps: Option<Arc<StepGroups>>,
     /// By tag of the job: how its limits are enforced.
     limits: Mutex<HashMap<String, Arc<Limits>>>,
 }
@@ -76,12 +79,15 @@ impl Local {
                 return Err(ExecError::infrastructure(message));
             }
         };
+        let group = RunGroup::of(&workspace.run, std::process::id()).and_then(RunGroup::create);
         let directories = Directories::new(workspace.dir(), workspace.project_dir.clone());
         Ok(Local {
             shared: Arc::new(Shared { workspace, directories, listing: OnceLock::new() }),
             copies,
             next_process: AtomicU64::new(0),
             left: Mutex::new(HashMap::new()),
+            steps: group.as_ref().map(|group| StepGroups::below(group.path().to_path_buf())),
+            group,
             limits: Mutex::new(HashMap::new()),
         })
     }
@@ -150,10 +156,11 @@ impl Local {
             directory: &site.dir.join(&step.workdir),
             timeout: step.timeout,
             stop: self.shared.workspace.stop,
+            groups: limits.as_ref().and_then(|limits| limits.steps()).or(self.steps.as_ref()),
         };
         let ended = process::run(start, sink, cancel).await;
-        if let Some(group) = ended.left {
-            self.left.lock().unwrap_or_else(|e| e.into_inner()).entry(job_tag).or_default().push(group);
+        if let Some(step) = ended.left {
+            self.left.lock().unwrap_or_else(|e| e.into_inner()).entry(job_tag).or_default().push(step);
         }
         match ended.stuck.as_slice() {
             [] => ended.end,
@@ -165,7 +172,10 @@ impl Local {
     fn limits(&self, job_tag: &str, wanted: &plan::Resources) -> Arc<Limits> {
         let mut all = self.limits.lock().unwrap_or_else(|e| e.into_inner());
         let name = || job_tag.trim_end_matches('/').replace('/', "-");
-        Arc::clone(all.entry(job_tag.to_owned()).or_insert_with(|| Arc::new(Limits::new(wanted, &name()))))
+        Arc::clone(
+            all.entry(job_tag.to_owned())
+                .or_insert_with(|| Arc::new(Limits::new(wanted, &name(), self.group.as_ref()))),
+        )
     }
 
     /// The script goes into a file, never onto the command line, which everyone may read.
@@ -192,9 +202,9 @@ impl Local {
 
     async fn finish_job(&self, site: &JobSite) -> Result<(), ExecError> {
         let tag = self.job_tag(&site.job);
-        let groups = self.left.lock().unwrap_or_else(|e| e.into_inner()).remove(&tag);
-        if let Some(groups) = groups {
-            let tree = Tree::new(tag, groups);
+        let left = self.left.lock().unwrap_or_else(|e| e.into_inner()).remove(&tag);
+        if let Some(steps) = left {
+            let tree = Tree::new(tag, steps);
             let stuck = tree.end(self.shared.workspace.stop.terminate).await;
             if !stuck.is_empty() {
                 return Err(ExecError::infrastructure(not_killed(&stuck)));

@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -19,7 +20,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
-use super::tree::{self, Tree};
+use super::group::{StepGroup, StepGroups};
+use super::tree::{self, Belonging, Tree};
 use crate::engine::event::{StepEnd, Stream};
 use crate::engine::executor::{Cancel, OutputSink, StopPolicy};
 
@@ -47,13 +49,15 @@ pub(super) struct Start<'a> {
     pub(super) directory: &'a Path,
     pub(super) timeout: Option<Duration>,
     pub(super) stop: StopPolicy,
+    /// Where its control group is made, if anywhere.
+    pub(super) groups: Option<&'a Arc<StepGroups>>,
 }
 
 /// How it ended, and what it left running.
 pub(super) struct Ended {
     pub(super) end: StepEnd,
-    /// The process group, when something of it may still run.
-    pub(super) left: Option<Pid>,
+    /// How to know what of it may still run.
+    pub(super) left: Option<Belonging>,
     /// Processes that could not be killed.
     pub(super) stuck: Vec<i32>,
 }
@@ -151,6 +155,7 @@ fn read_chunks(fd: &OwnedFd, stream: Stream, sink: &dyn OutputSink, limit: usize
 /// A process that has been started and not yet waited for.
 struct Running {
     pid: Pid,
+    control: Option<StepGroup>,
     handle: AsyncFd<OwnedFd>,
     stdout: Pipe,
     stderr: Pipe,
@@ -225,11 +230,13 @@ impl Running {
         let child = child.map_err(failed)?;
         let pid = Pid::from_child(&child);
         tree::register_direct(pid);
+        // At once: what it starts before that is known by its tag alone.
+        let control = start.groups.and_then(|groups| groups.enter(pid));
         // The child is not reaped before its handle is open, so the number cannot be another's.
         let handle =
             rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from).and_then(watch);
         match handle {
-            Ok(handle) => Ok(Running { pid, handle, stdout, stderr }),
+            Ok(handle) => Ok(Running { pid, control, handle, stdout, stderr }),
             Err(error) => {
                 abandon(child, pid);
                 Err(format!("cannot watch {}: {error}", program.display()))
@@ -240,7 +247,8 @@ impl Running {
     async fn finish(mut self, start: &Start<'_>, sink: &dyn OutputSink, cancel: &Cancel) -> Ended {
         // Should the future be dropped half way, nothing may be left running.
         let mut guard = Guard { group: self.pid, armed: true };
-        let tree = Tree::new(start.tag.to_owned(), vec![self.pid]);
+        let belonging = Belonging { group: self.pid, control: self.control.take() };
+        let tree = Tree::new(start.tag.to_owned(), vec![belonging]);
         let mut timeout = start.timeout.map(|timeout| Instant::now() + timeout);
         let mut ladder: Option<Ladder> = None;
         let mut killed = false;
@@ -272,7 +280,7 @@ impl Running {
             stuck = self.clear(ladder, &tree, sink, cancel).await;
         }
         self.linger(sink).await;
-        let left = (ladder.is_none() && tree::may_have_left(self.pid)).then_some(self.pid);
+        let left = tree.into_steps().pop().filter(|step| ladder.is_none() && step.may_live());
         if left.is_some() {
             discard_rest([self.stdout, self.stderr]);
         }

@@ -2,7 +2,8 @@
 //!
 //! The runner is a child subreaper, so each descendant stays one: a daemon that forks twice and
 //! opens its own session becomes the runner's child. Which step or job a descendant belongs to is
-//! told by its process group, by a tag in its environment, or by its parent belonging there.
+//! told by its control group, where it has one, by its process group, by a tag in its environment, or
+//! by its parent belonging there.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,10 +12,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
+use super::group::{RunGroup, StepGroup};
+
 /// The variable that marks the processes of a step.
 pub(super) const TAG_VARIABLE: &str = "NIXACTIONS_PROCESS_TAG";
 /// Longest wait for killed processes to be gone; only a process stuck in the kernel takes longer.
 const GONE_LIMIT: Duration = Duration::from_secs(5);
+/// Longest search for more while only processes turn up that may be another step's.
+const DOUBT_LIMIT: Duration = Duration::from_millis(500);
 
 /// Children that a step's own future waits for; nobody else may reap them.
 static DIRECT: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
@@ -57,6 +62,8 @@ struct Process {
     state: u8,
     /// In clock ticks since boot; with the pid it names a process for ever.
     start: u64,
+    /// Whether it has no environment yet: it is between two programs, in `execve`.
+    starting: bool,
 }
 
 impl Process {
@@ -73,7 +80,9 @@ impl Process {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        Some(Process { pid, parent, group, state, start })
+        // Field 51, `env_end`; the last fields are missing in old kernels.
+        let starting = fields.nth(28) == Some("0");
+        Some(Process { pid, parent, group, state, start, starting })
     }
 
     fn is_dead(&self) -> bool {
@@ -115,6 +124,29 @@ struct Look {
     members: Vec<Process>,
     /// Dead orphans, of this tree or unknown.
     dead: Vec<(i32, u64)>,
+    /// Whether an orphan is about to become another program, and so shows no environment now.
+    starting: bool,
+}
+
+/// What shows that a process belongs to a step.
+#[derive(Debug)]
+pub(super) struct Belonging {
+    /// The step's process group.
+    pub(super) group: Pid,
+    /// Its control group, where it has one.
+    pub(super) control: Option<StepGroup>,
+}
+
+impl Belonging {
+    /// Whether a step that has just ended may have left something behind: cheap, and wrong only on the
+    /// safe side.
+    pub(super) fn may_live(&self) -> bool {
+        while let Ok(Some(_)) = rustix::process::waitpgid(self.group, WaitOptions::NOHANG) {}
+        // What was forked before the step was put into its control group is outside it.
+        self.control.as_ref().is_some_and(StepGroup::is_populated)
+            || rustix::process::test_kill_process_group(self.group).is_ok()
+            || has_unknown_child()
+    }
 }
 
 /// A set of processes: those of a step, of a job, or of a run.
@@ -122,16 +154,25 @@ struct Look {
 pub(super) struct Tree {
     /// Prefix of the tags, ending in `/`.
     tag: String,
-    /// Process groups that belong here.
-    groups: Vec<Pid>,
+    /// The steps whose processes belong here.
+    steps: Vec<Belonging>,
     /// Who was a member once, by number and start: one in a session of its own and with an
     /// environment of its own is known by its parent alone, and the parent may end.
     seen: Mutex<HashMap<i32, u64>>,
 }
 
 impl Tree {
-    pub(super) fn new(tag: String, groups: Vec<Pid>) -> Tree {
-        Tree { tag, groups, seen: Mutex::default() }
+    pub(super) fn new(tag: String, steps: Vec<Belonging>) -> Tree {
+        Tree { tag, steps, seen: Mutex::default() }
+    }
+
+    /// The steps, when the tree is done with.
+    pub(super) fn into_steps(self) -> Vec<Belonging> {
+        self.steps
+    }
+
+    fn controls(&self) -> impl Iterator<Item = &StepGroup> {
+        self.steps.iter().filter_map(|step| step.control.as_ref())
     }
 
     /// Looks at all descendants of this process. What was a member once stays one: a dead process
@@ -153,6 +194,8 @@ impl Tree {
                     if member {
                         seen.insert(process.pid, process.start);
                         look.members.push(process);
+                    } else {
+                        look.starting |= parent == own && process.starting && !is_direct(process.pid);
                     }
                 } else if process.parent == own && !is_direct(process.pid) {
                     if member {
@@ -166,18 +209,21 @@ impl Tree {
     }
 
     fn names(&self, process: &Process, seen: &HashMap<i32, u64>) -> bool {
-        self.groups.iter().any(|group| group.as_raw_nonzero().get() == process.group)
+        self.steps.iter().any(|step| step.group.as_raw_nonzero().get() == process.group)
             || seen.get(&process.pid) == Some(&process.start)
             || has_tag(process.pid, &self.tag)
     }
 
     fn members(&self) -> Vec<Process> {
-        self.look(&mut self.seen.lock().unwrap_or_else(|e| e.into_inner())).members
+        let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
+        let held = self.controls().flat_map(StepGroup::members).filter_map(Process::read);
+        seen.extend(held.filter(|process| !process.is_dead()).map(|process| (process.pid, process.start)));
+        self.look(&mut seen).members
     }
 
     /// Whether nothing of the tree lives.
     pub(super) fn is_empty(&self) -> bool {
-        self.members().is_empty()
+        !self.controls().any(StepGroup::is_populated) && self.members().is_empty()
     }
 
     /// Sends a signal to every member.
@@ -191,11 +237,13 @@ impl Tree {
     pub(super) async fn kill(&self) -> Vec<i32> {
         let limit = Instant::now() + GONE_LIMIT;
         loop {
-            let stopped = self.stop(&mut self.seen.lock().unwrap_or_else(|e| e.into_inner()), limit);
+            // First what the kernel kills as a whole, then who is outside it.
+            self.controls().for_each(StepGroup::kill);
+            let stopped = self.stop(limit).await;
             for process in &stopped {
                 process.signal(Signal::KILL);
             }
-            if stopped.is_empty() || Instant::now() >= limit {
+            if (stopped.is_empty() && self.is_empty()) || Instant::now() >= limit {
                 return stopped.iter().map(|process| process.pid).collect();
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -204,36 +252,49 @@ impl Tree {
 
     /// Stops all members, so that a chain of processes that fork and exit cannot run ahead of the
     /// killing. Such a chain can slip through one look at `/proc`; but it leaves dead orphans, so
-    /// only when two looks in a row find nobody new, dead or alive, has everyone been seen.
-    fn stop(&self, seen: &mut HashMap<i32, u64>, limit: Instant) -> Vec<Process> {
+    /// only when two looks in a row find nobody new, dead or alive, has everyone been seen. In a
+    /// control group no chain can hide. Without one, the dead orphans of others, which look the
+    /// same, prolong this only for a while.
+    async fn stop(&self, limit: Instant) -> Vec<Process> {
         let mut stopped: HashMap<i32, Process> = HashMap::new();
         let mut dead: HashSet<(i32, u64)> = HashSet::new();
+        let mut chains = self.controls().next().is_none();
+        let doubt = Instant::now() + DOUBT_LIMIT;
         let mut first = true;
         let mut quiet = 0;
         while quiet < 2 && (first || Instant::now() < limit) {
-            // The orphans first: they can be reached long before all of `/proc` is read.
-            for process in orphans() {
-                if self.names(&process, seen) {
-                    process.signal(Signal::STOP);
-                }
-            }
-            let look = self.look(seen);
             let mut fresh = false;
-            for process in look.members {
-                if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
-                    process.signal(Signal::STOP);
-                    fresh = true;
+            {
+                let seen = &mut self.seen.lock().unwrap_or_else(|e| e.into_inner());
+                // The orphans first: they can be reached long before all of `/proc` is read.
+                for process in orphans() {
+                    if self.names(&process, seen) {
+                        process.signal(Signal::STOP);
+                    }
                 }
-            }
-            for process in look.dead {
-                fresh |= dead.insert(process) && !first;
+                let look = self.look(seen);
+                // Somebody is outside the control group, or dies in it just now.
+                chains |= !look.members.is_empty();
+                for process in look.members {
+                    if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
+                        process.signal(Signal::STOP);
+                        fresh = true;
+                    }
+                }
+                if chains && Instant::now() < doubt {
+                    for process in look.dead {
+                        fresh |= dead.insert(process) && !first;
+                    }
+                    fresh |= look.starting;
+                }
             }
             quiet = if fresh { 0 } else { quiet + 1 };
             // Nobody there at all: the usual case, not worth another look.
-            if first && stopped.is_empty() && dead.is_empty() {
+            if first && !fresh && stopped.is_empty() && dead.is_empty() {
                 break;
             }
             first = false;
+            tokio::task::yield_now().await;
         }
         stopped.into_values().collect()
     }
@@ -261,13 +322,6 @@ fn reap(pid: i32) {
         // ECHILD means that another thread was quicker.
         let _reaped = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
     }
-}
-
-/// Whether a step that has just ended may have left something behind: its group lives on, or this
-/// process has a child that no step waits for. Cheap, and wrong only on the safe side.
-pub(super) fn may_have_left(group: Pid) -> bool {
-    while let Ok(Some(_)) = rustix::process::waitpgid(group, WaitOptions::NOHANG) {}
-    rustix::process::test_kill_process_group(group).is_ok() || has_unknown_child()
 }
 
 /// The living orphans that fell to this process, which the kernel lists with its main thread.
@@ -328,6 +382,7 @@ pub fn kill_run(run: &str) -> usize {
         let mut found = members_of_run(&prefix);
         found.retain(|process| !killed.contains(&(process.pid, process.start)));
         if found.is_empty() {
+            end_groups(run);
             return killed.len();
         }
         for process in &found {
@@ -337,6 +392,14 @@ pub fn kill_run(run: &str) -> usize {
             process.signal(Signal::KILL);
             killed.insert((process.pid, process.start));
         }
+    }
+}
+
+/// Kills all members of the control groups of a run's dead runners, and removes the groups.
+fn end_groups(run: &str) {
+    for group in RunGroup::left_of(run) {
+        group.kill();
+        group.remove();
     }
 }
 
