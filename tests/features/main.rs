@@ -13,6 +13,7 @@ mod limits;
 mod matrix;
 mod providers;
 mod queue;
+mod regressions;
 mod results;
 mod steps;
 mod webhooks;
