@@ -123,6 +123,15 @@ impl Server {
         self.request(method, params)
     }
 
+    /// Processor time so far, in milliseconds: what a busy machine does not change much.
+    fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+        // Linux counts in hundredths of a second for programs, whatever the kernel does inside.
+        ticks.sum::<f64>() * 10.0
+    }
+
     /// Resident memory in KiB.
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -142,6 +151,10 @@ fn row(name: &str, times: &mut [Duration], goal: &str) {
     times.sort();
     let at = |p: usize| times[(times.len() * p / 100).min(times.len() - 1)].as_secs_f64() * 1000.0;
     println!("{name:<58} {:>8.2} {:>8.2} {:>8.2}   {goal}", at(50), at(95), at(99));
+}
+
+fn per(name: &str, total: f64, count: usize) {
+    println!("{name:<58} {:>8.2}", total / count.max(1) as f64);
 }
 
 /// A workflow of 500 lines: 62 jobs that need each other, artifacts, shared values.
@@ -204,6 +217,7 @@ fn typing(title: &str, dir: &Path, args: &[String], pkgs: bool, rounds: usize, g
     let places = ["make -C part-30 build", "condition = \"success()\";\n    };\n    job-31", "\"job-29\""];
     let places = places.map(|needle| line_of(&text, needle));
     let mut keys = Vec::new();
+    let cpu = server.cpu();
     for i in 0..rounds {
         let (line, column) = places[i % 3];
         for (remove, letter) in [(0, "x"), (1, "")] {
@@ -214,6 +228,7 @@ fn typing(title: &str, dir: &Path, args: &[String], pkgs: bool, rounds: usize, g
         }
     }
     row(&format!("{title}: keystroke to findings"), &mut keys, goal);
+    per(&format!("{title}: processor time of a keystroke"), server.cpu() - cpu, keys.len());
     let mut complete = Vec::new();
     let mut hover = Vec::new();
     let (line, column) = line_of(&text, "\"job-29\"");
@@ -297,11 +312,13 @@ fn tokens(dir: &Path, rounds: usize) {
     let mut scrolling: Vec<Duration> = (0..rounds).map(|i| ask(&mut server, i * 97 % 29_000)).collect();
     row("30,000 lines: tokens of a range while scrolling", &mut scrolling, "goal: 20");
     let mut typing = Vec::new();
+    let cpu = server.cpu();
     for _ in 0..rounds.min(100) {
         server.insert(15_020, 2, 0, "x");
         typing.push(ask(&mut server, 15_000));
     }
     row("30,000 lines: tokens of a range after a keystroke", &mut typing, "");
+    per("30,000 lines: processor time of both", server.cpu() - cpu, typing.len());
     let status = server.request("nixactions/status", Value::Null);
     println!(
         "{:<58} {:>8.2}",

@@ -60,7 +60,7 @@ pub struct LineCol {
 }
 
 /// Where the lines of a text begin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines {
     starts: Vec<u32>,
     len: u32,
@@ -76,6 +76,25 @@ impl Lines {
                 starts.push(i as u32 + 1);
             }
         }
+        Lines { starts, len: bytes.len() as u32 }
+    }
+
+    /// The lines of the text after the bytes from `start` to `old_end` became those up to `new_end`.
+    #[must_use]
+    pub fn edited(&self, text: &str, start: u32, old_end: u32, new_end: u32) -> Lines {
+        let bytes = text.as_bytes();
+        // Whether a line begins somewhere is told by the bytes on both sides.
+        let begins = |i: u32| match i.checked_sub(1).and_then(|before| bytes.get(before as usize)) {
+            Some(b'\n') => true,
+            Some(b'\r') => bytes.get(i as usize) != Some(&b'\n'),
+            _ => i == 0,
+        };
+        let before = self.starts.partition_point(|&s| s < start);
+        let after = self.starts.partition_point(|&s| s <= old_end);
+        let mut starts = Vec::with_capacity(self.starts.len() + 8);
+        starts.extend_from_slice(&self.starts[..before]);
+        starts.extend((start..=new_end).filter(|&i| begins(i)));
+        starts.extend(self.starts[after..].iter().map(|s| s - old_end + new_end));
         Lines { starts, len: bytes.len() as u32 }
     }
 

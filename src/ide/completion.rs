@@ -18,6 +18,7 @@ use super::words::{OFFERED, key_doc, type_name, value_snippet};
 use crate::eval::builtins;
 use crate::eval::coerce::is_identifier;
 use crate::eval::io::{EvalIo, FileKind};
+use crate::syntax::reparse::Change;
 use crate::workflow::schema::{Table, Type};
 
 /// What an offer is.
@@ -127,8 +128,11 @@ fn repaired(document: &Document, typed: TextRange) -> Document {
     let mut best: Option<(usize, Document)> = None;
     for end in ["", ";", " = null;", " null;"] {
         let mut text = document.text().to_string();
-        text.insert_str(typed.end().into(), &format!("{letter}{end}"));
-        let candidate = Document::new(document.path(), text);
+        let added = format!("{letter}{end}");
+        let at: u32 = typed.end().into();
+        text.insert_str(at as usize, &added);
+        let change = Change { start: at, old_end: at, new_end: at + added.len() as u32 };
+        let candidate = document.edited(text, change);
         let errors = candidate.error_count();
         if best.as_ref().is_none_or(|b| errors < b.0) {
             best = Some((errors, candidate));

@@ -1,11 +1,13 @@
 //! A text as the editor has it, with its tree built when somebody first asks.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use rnix::{Parse, Root, SyntaxNode, SyntaxToken, TextRange, TextSize, TokenAtOffset};
+use rnix::{SyntaxNode, SyntaxToken, TextRange, TextSize, TokenAtOffset};
 
 use crate::base::lines::Lines;
+use crate::syntax::reparse::{Change, Tree};
+use crate::syntax::tree;
 
 /// Longer texts get no tree: answers that need one are empty.
 pub const LONGEST_WITH_TREE: usize = 4 << 20;
@@ -15,14 +17,41 @@ pub struct Document {
     path: PathBuf,
     text: Arc<str>,
     lines: Lines,
-    tree: OnceLock<Parse<Root>>,
+    tree: OnceLock<Option<Tree>>,
+    /// The tree of an earlier version and what has changed since, until this version has its own.
+    earlier: Mutex<Option<(Tree, Change)>>,
 }
 
 impl Document {
     /// A text that stands, or would stand, at this path.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Document {
         let text = text.into();
-        Document { path: path.into(), lines: Lines::new(&text), text, tree: OnceLock::new() }
+        Document {
+            path: path.into(),
+            lines: Lines::new(&text),
+            text,
+            tree: OnceLock::new(),
+            earlier: Mutex::default(),
+        }
+    }
+
+    /// The next version of this text, in which one stretch is another.
+    #[must_use]
+    pub fn edited(&self, text: impl Into<Arc<str>>, change: Change) -> Document {
+        let text = text.into();
+        let of_own = || self.tree.get().cloned().flatten().map(|tree| (tree, change));
+        let earlier = of_own().or_else(|| {
+            let before = self.earlier().clone();
+            // It may have been built in between.
+            before.map(|(tree, first)| (tree, first.then(change))).or_else(of_own)
+        });
+        Document {
+            path: self.path.clone(),
+            lines: self.lines.edited(&text, change.start, change.old_end, change.new_end),
+            text,
+            tree: OnceLock::new(),
+            earlier: Mutex::new(earlier),
+        }
     }
 
     /// Its path.
@@ -45,26 +74,40 @@ impl Document {
         &self.lines
     }
 
-    fn parse(&self) -> &Parse<Root> {
-        self.tree.get_or_init(|| match self.text.len() <= LONGEST_WITH_TREE {
-            true => Root::parse(&self.text),
-            false => Root::parse(""),
-        })
+    fn earlier(&self) -> MutexGuard<'_, Option<(Tree, Change)>> {
+        self.earlier.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Its tree; whatever the text is, there is one.
+    /// Its tree, built now if it was not before; `None` for texts that are too long or nested too deep.
+    /// Needs a large stack.
+    pub fn tree(&self) -> Option<&Tree> {
+        let tree = self.tree.get_or_init(|| {
+            if self.text.len() > LONGEST_WITH_TREE {
+                return None;
+            }
+            let earlier = self.earlier().clone();
+            let reparsed = earlier.and_then(|(tree, change)| tree.reparsed(&self.text, change));
+            reparsed.or_else(|| tree::tree(&self.text))
+        });
+        // Done with; taken outside of the closure, so that `edited` always finds one of the two.
+        drop(self.earlier().take());
+        tree.as_ref()
+    }
+
+    /// The root of its tree; whatever the text is, there is one.
     pub fn root(&self) -> SyntaxNode {
-        self.parse().syntax()
+        self.tree().map_or_else(|| Tree::of("").root(), Tree::root)
     }
 
     /// Whether the tree holds errors.
     pub fn is_broken(&self) -> bool {
-        !self.parse().errors().is_empty()
+        self.error_count() > 0
     }
 
     /// How many errors the tree holds.
     pub fn error_count(&self) -> usize {
-        self.parse().errors().len()
+        // Without a tree there is one: nothing stands where an expression should.
+        self.tree().map_or(1, |t| t.errors().len())
     }
 
     /// The text of a range.

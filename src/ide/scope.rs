@@ -148,10 +148,7 @@ fn parameters_of(lambda: &ast::Lambda) -> Names {
     names
 }
 
-/// Whether this set is recursive.
-pub fn is_rec(node: &SyntaxNode) -> bool {
-    ast::AttrSet::cast(node.clone()).is_some_and(|s| s.rec_token().is_some())
-}
+pub use crate::syntax::names::is_recursive as is_rec;
 
 /// Whether an identifier is a variable, or binds one, and not merely the name of an attribute.
 pub fn is_variable(ident: &SyntaxNode) -> bool {

@@ -1,6 +1,6 @@
 //! Semantic tokens: what colours alone, without the tree, cannot tell.
 
-use rnix::{SyntaxElement, SyntaxKind, SyntaxNode, TextRange, WalkEvent};
+use rnix::{SyntaxElement, SyntaxKind, SyntaxNode, TextRange};
 
 use super::place::Context;
 use super::scope::{DefKind, Resolved, attr_name, is_variable};
@@ -54,39 +54,37 @@ pub struct Token {
 /// The tokens in a range, in order.
 pub fn tokens(context: &Context<'_>, within: TextRange) -> Vec<Token> {
     let mut out = Vec::new();
-    let mut walk = context.root.preorder_with_tokens();
-    while let Some(event) = walk.next() {
-        let WalkEvent::Enter(element) = event else { continue };
+    below(context, &context.root, within, &mut out);
+    out
+}
+
+/// The tokens of a node. Children before the range are not walked through: a set may have very many.
+fn below(context: &Context<'_>, node: &SyntaxNode, within: TextRange, out: &mut Vec<Token>) {
+    let start = TextRange::empty(within.start());
+    let first = match node.text_range().contains_range(start) {
+        true => node.child_or_token_at_range(start),
+        false => node.first_child_or_token(),
+    };
+    let children = std::iter::successors(first, |e| e.next_sibling_or_token());
+    for element in children.take_while(|e| e.text_range().start() < within.end()) {
         let range = element.text_range();
-        if range.end() <= within.start() || range.start() >= within.end() {
-            if matches!(element, SyntaxElement::Node(_)) {
-                walk.skip_subtree();
-            }
+        if range.end() <= within.start() {
             continue;
         }
-        let (ty, modifiers) = match &element {
-            SyntaxElement::Node(n) => match n.kind() {
-                SyntaxKind::NODE_IDENT => match ident(context, n) {
-                    Some(found) => {
-                        walk.skip_subtree();
-                        found
-                    }
-                    None => continue,
-                },
-                SyntaxKind::NODE_STRING if is_need(n) => {
-                    walk.skip_subtree();
-                    (ENUM_MEMBER, 0)
-                }
-                _ => continue,
-            },
-            SyntaxElement::Token(t) => match token(t.kind()) {
-                Some(ty) => (ty, 0),
-                None => continue,
-            },
+        let found = match &element {
+            SyntaxElement::Node(n) if n.kind() == SyntaxKind::NODE_IDENT => ident(context, n),
+            SyntaxElement::Node(n) if n.kind() == SyntaxKind::NODE_STRING && is_need(n) => {
+                Some((ENUM_MEMBER, 0))
+            }
+            SyntaxElement::Node(_) => None,
+            SyntaxElement::Token(t) => token(t.kind()).map(|ty| (ty, 0)),
         };
-        out.push(Token { range, ty, modifiers });
+        match (found, element) {
+            (Some((ty, modifiers)), _) => out.push(Token { range, ty, modifiers }),
+            (None, SyntaxElement::Node(n)) => below(context, &n, within, out),
+            (None, SyntaxElement::Token(_)) => {}
+        }
     }
-    out
 }
 
 fn token(kind: SyntaxKind) -> Option<u32> {

@@ -56,15 +56,15 @@ pub fn syntax(text: &Text, evaluated: bool) -> Vec<Diagnostic> {
 
 /// Checks any Nix file as a text.
 pub fn plain(source: Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
-    on_big_stack(|| text_alone(&source, levels))
+    on_big_stack(|| match Text::new(source.clone()) {
+        Some(text) => text_alone(&text, levels),
+        None => load::not_utf8(&source).into_iter().collect(),
+    })
 }
 
 /// The same on this thread, which needs a large stack.
-pub fn text_alone(source: &Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
-    match Text::new(source.clone()) {
-        Some(text) => finish(syntax(&text, false), Some(&text), Ran::default(), levels),
-        None => load::not_utf8(source).into_iter().collect(),
-    }
+pub fn text_alone(text: &Text, levels: &Levels) -> Vec<Diagnostic> {
+    finish(syntax(text, false), Some(text), Ran::default(), levels)
 }
 
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
@@ -94,6 +94,7 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
         let io = io();
         let bytes = io.read_file(&request.file).ok();
         let text = bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)));
+        let text = text.map(Rc::new);
         if let Some(text) = text.as_ref().filter(|t| options.guess && !is_workflow(t)) {
             let mut found = syntax(text, false);
             let ran = Ran { workflow: false, scripts: scripts(text, options.shell, &mut found) };
@@ -107,7 +108,7 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
 /// Checks a workflow file that is loaded by something else, such as a session; `text` is its text, if
 /// it can be read. Needs a large stack.
 pub fn file_with(
-    text: Option<&Text>,
+    text: Option<&Rc<Text>>,
     levels: &Levels,
     load: impl FnOnce(load::Inspect<'_>) -> Outcome,
 ) -> Linted {
@@ -119,13 +120,13 @@ fn scripts(text: &Text, shell: Option<&dyn ShellCheck>, out: &mut Vec<Diagnostic
 }
 
 fn loaded(
-    text: Option<&Text>,
+    text: Option<&Rc<Text>>,
     levels: &Levels,
     shell: Option<&dyn ShellCheck>,
     load: impl FnOnce(load::Inspect<'_>) -> Outcome,
 ) -> Linted {
     let mut ran = Ran::default();
-    let texts = Texts::default();
+    let texts = Texts::with(text);
     let outcome = load(&mut |seen| {
         let checked = &mut *seen.checked;
         let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
@@ -139,10 +140,14 @@ fn loaded(
     });
     let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
     if let Some(text) = text {
+        if ran.workflow {
+            text.was_evaluated();
+        }
         found.extend(syntax(text, ran.workflow));
         ran.scripts = scripts(text, shell, &mut found);
     }
-    Linted { diagnostics: finish(found, text, ran, levels), is_workflow: true, outcome }
+    let diagnostics = finish(found, text.map(|t| &**t), ran, levels);
+    Linted { diagnostics, is_workflow: true, outcome }
 }
 
 /// Raw findings made final: those that comments allow are left out, each gets its level, what is

@@ -4,7 +4,7 @@
 //! of a long string is covered; at the end of a line it speaks of what ends there. Before the first
 //! expression of a file it speaks of the whole file.
 
-use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
+use rnix::{SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
 use super::levels;
 use super::text::{Text, next_token, previous_token};
@@ -43,9 +43,8 @@ impl Suppressions {
         if !text.str().contains(MARK) {
             return found;
         }
-        let tokens = text.root().descendants_with_tokens().filter_map(NodeOrToken::into_token);
-        for token in tokens.filter(|t| t.kind() == SyntaxKind::TOKEN_COMMENT) {
-            found.comment(text, &token);
+        for token in text.tokens().filter(|t| t.kind() == SyntaxKind::TOKEN_COMMENT) {
+            found.comment(text, token);
         }
         found
     }

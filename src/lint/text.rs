@@ -1,33 +1,45 @@
 //! A Nix text as rules see it: the lossless tree, what its names refer to, and edits on it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
+use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize, WalkEvent};
 
 use crate::base::source::{Place, Source, SpanId};
 use crate::diag::{Applicability, Diagnostic, Edit, Fix, Label, Severity};
 use crate::eval::builtins;
 use crate::syntax::names::Names;
+use crate::syntax::reparse::Tree;
 use crate::syntax::tree;
 
 /// A text with its tree. Make it on a large stack: texts may be nested deep.
 pub struct Text {
     source: Arc<Source>,
+    tree: Tree,
     root: SyntaxNode,
-    names: Names,
-    errors: Vec<Diagnostic>,
+    names: OnceCell<Names>,
+    errors: OnceCell<Vec<Diagnostic>>,
+    elements: OnceCell<(Vec<SyntaxNode>, Vec<SyntaxToken>)>,
 }
 
 impl Text {
     /// The text of a source; `None` when it is not UTF-8.
     pub fn new(source: Arc<Source>) -> Option<Text> {
-        let (parse, true) = tree::lossless(source.text()) else { return None };
-        let root = parse.syntax();
-        let names = Names::of(&root, &builtins::is_global);
-        let errors = tree::syntax_diagnostics(&source);
-        Some(Text { source, root, names, errors })
+        let tree = tree::tree(std::str::from_utf8(source.text()).ok()?)?;
+        Some(Text::with_tree(source, tree))
+    }
+
+    /// The same of a source whose tree is known.
+    pub fn with_tree(source: Arc<Source>, tree: Tree) -> Text {
+        Text {
+            source,
+            root: tree.root(),
+            tree,
+            names: OnceCell::new(),
+            errors: OnceCell::new(),
+            elements: OnceCell::new(),
+        }
     }
 
     /// Where the text came from.
@@ -42,12 +54,41 @@ impl Text {
 
     /// What its names refer to.
     pub fn names(&self) -> &Names {
-        &self.names
+        self.names.get_or_init(|| Names::of(&self.root, &builtins::is_global))
     }
 
     /// Its syntax errors.
     pub fn errors(&self) -> &[Diagnostic] {
-        &self.errors
+        self.errors.get_or_init(|| tree::errors_beside(&self.source, &self.tree))
+    }
+
+    /// Notes that the text was evaluated, and so has no syntax errors.
+    pub(super) fn was_evaluated(&self) {
+        self.errors.get_or_init(Vec::new);
+    }
+
+    /// All nodes of the tree, in order. Rules share them: walking the tree makes them anew.
+    pub fn nodes(&self) -> impl Iterator<Item = SyntaxNode> + '_ {
+        self.elements().0.iter().cloned()
+    }
+
+    /// All tokens of the tree, in order.
+    pub fn tokens(&self) -> impl Iterator<Item = &SyntaxToken> + '_ {
+        self.elements().1.iter()
+    }
+
+    fn elements(&self) -> &(Vec<SyntaxNode>, Vec<SyntaxToken>) {
+        self.elements.get_or_init(|| {
+            let (mut nodes, mut tokens) = (Vec::new(), Vec::new());
+            for event in self.root.preorder_with_tokens() {
+                match event {
+                    WalkEvent::Enter(NodeOrToken::Node(n)) => nodes.push(n),
+                    WalkEvent::Enter(NodeOrToken::Token(t)) => tokens.push(t),
+                    WalkEvent::Leave(_) => {}
+                }
+            }
+            (nodes, tokens)
+        })
     }
 
     /// The text itself.
@@ -132,9 +173,18 @@ pub(super) struct Texts {
 type Made = (Arc<Source>, Option<Rc<Text>>);
 
 impl Texts {
+    /// Those of which this one is known.
+    pub(super) fn with(text: Option<&Rc<Text>>) -> Texts {
+        let known = text.map(|t| (t.source().clone(), Some(t.clone())));
+        Texts { made: RefCell::new(known.into_iter().collect()) }
+    }
+
     /// The text of a source.
     fn of(&self, source: &Arc<Source>) -> Option<Rc<Text>> {
-        let known = self.made.borrow().iter().find(|(s, _)| Arc::ptr_eq(s, source)).map(|(_, t)| t.clone());
+        let same = |s: &Arc<Source>| {
+            Arc::ptr_eq(s, source) || (s.name() == source.name() && s.text() == source.text())
+        };
+        let known = self.made.borrow().iter().find(|(s, _)| same(s)).map(|(_, t)| t.clone());
         known.unwrap_or_else(|| {
             let text = Text::new(source.clone()).map(Rc::new);
             self.made.borrow_mut().push((source.clone(), text.clone()));

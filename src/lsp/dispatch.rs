@@ -57,7 +57,13 @@ pub struct Job {
 
 /// Threads that answer requests.
 pub struct Workers {
-    jobs: Sender<Job>,
+    jobs: Sender<Work>,
+}
+
+/// What a thread is given to do.
+enum Work {
+    Answer(Box<Job>),
+    Other(Box<dyn FnOnce() + Send>),
 }
 
 /// Deep trees are walked, and dropped, on these threads.
@@ -72,7 +78,7 @@ impl Workers {
         count: usize,
         done: impl Fn(Value, Result<Value, ResponseError>) + Clone + Send + 'static,
     ) -> std::io::Result<Workers> {
-        let (jobs, receiver) = channel::<Job>();
+        let (jobs, receiver) = channel::<Work>();
         let receiver = Arc::new(Mutex::new(receiver));
         for i in 0..count {
             let (receiver, done) = (receiver.clone(), done.clone());
@@ -87,14 +93,26 @@ impl Workers {
     /// Has a request answered.
     pub fn answer(&self, job: Job) {
         // The threads end only after this sender is gone.
-        drop(self.jobs.send(job));
+        drop(self.jobs.send(Work::Answer(Box::new(job))));
+    }
+
+    /// Has something done that takes too long for the loop and that nobody waits for.
+    pub fn run(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.jobs.send(Work::Other(Box::new(work))));
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, done: impl Fn(Value, Result<Value, ResponseError>)) {
+fn work(jobs: &Mutex<Receiver<Work>>, done: impl Fn(Value, Result<Value, ResponseError>)) {
     loop {
         let next = jobs.lock().unwrap_or_else(|e| e.into_inner()).recv();
-        let Ok(job) = next else { return };
+        let job = match next {
+            Ok(Work::Answer(job)) => job,
+            Ok(Work::Other(work)) => {
+                work();
+                continue;
+            }
+            Err(_) => return,
+        };
         let cancelled = || ResponseError::new(code::REQUEST_CANCELLED, "the request was cancelled");
         let mut result = match job.snapshot.is_cancelled() {
             true => Err(cancelled()),

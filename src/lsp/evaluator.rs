@@ -18,6 +18,7 @@ use crate::base::source::{Source, SourceName};
 use crate::diag::Diagnostic;
 use crate::eval::io::EvalIo;
 use crate::eval::{Heap, Settings, on_big_stack};
+use crate::ide::document::Document;
 use crate::ide::facts::Facts;
 use crate::ide::probe::{self, Answer, Query};
 use crate::lint::{self, Text};
@@ -47,6 +48,8 @@ pub struct Check {
     pub request: Request,
     /// The open texts.
     pub texts: Texts,
+    /// The file itself, when it is open.
+    pub document: Option<Arc<Document>>,
     /// Whether it is evaluated, or only the text is looked at.
     pub evaluate: bool,
     /// Number of the check, for the answer.
@@ -362,10 +365,19 @@ impl Life<'_> {
         let mut facts = Facts::default();
         let (levels, wrong) = levels::of(&check.request.file, &*self.io);
         let request = &check.request;
-        let bytes = self.io.read_file(&request.file).ok();
-        let source = bytes.map(|b| Source::new(SourceName::Path(request.file.clone()), b));
+        let text = match &check.document {
+            // Its tree is shared with the requests, and grows with the edits.
+            Some(open) => open.tree().cloned().map(|tree| {
+                let bytes: Arc<[u8]> = open.text().clone().into();
+                Text::with_tree(Source::new(SourceName::Path(request.file.clone()), bytes), tree)
+            }),
+            None => {
+                let bytes = self.io.read_file(&request.file).ok();
+                bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)))
+            }
+        };
+        let text = text.map(Rc::new);
         let mut findings = if check.evaluate {
-            let text = source.and_then(Text::new);
             let linted = lint::file_with(text.as_ref(), &levels, |rules| {
                 self.session.load(request, &mut |seen| {
                     facts.add(seen);
@@ -374,7 +386,7 @@ impl Life<'_> {
             });
             linted.diagnostics
         } else {
-            source.map(|s| lint::text_alone(&s, &levels)).unwrap_or_default()
+            text.map(|t| lint::text_alone(&t, &levels)).unwrap_or_default()
         };
         findings.extend(wrong);
         self.note_end(start, self.budget.time, &stop);

@@ -38,7 +38,7 @@ impl EvalIo for Overlay {
     fn read_file(&self, path: &Path) -> io::Result<Arc<[u8]>> {
         self.read.borrow_mut().insert(path.to_owned());
         if let Some(text) = self.texts.borrow().get(path) {
-            return Ok(text.as_bytes().into());
+            return Ok(text.clone().into());
         }
         let meta = std::fs::metadata(path)?;
         if !meta.is_file() && !meta.is_dir() {

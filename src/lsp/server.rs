@@ -33,6 +33,8 @@ pub struct Options {
 
 /// Threads that answer requests.
 const WORKERS: usize = 3;
+/// Texts of more bytes get their tree as soon as they change.
+const LARGE: usize = 64 << 10;
 /// A turn of the loop that takes longer is told on standard error.
 const LONG_TURN: Duration = Duration::from_millis(50);
 
@@ -330,18 +332,22 @@ impl Server {
             "initialized" => self.register(),
             "textDocument/didOpen" => {
                 if let Some(path) = self.texts.did_open(params) {
+                    self.prepare(&path);
                     self.touched(&path);
                 }
             }
             "textDocument/didChange" => {
-                if let Some(path) = self.texts.did_change(params, self.encoding) {
+                if let Some((path, before)) = self.texts.did_change(params, self.encoding) {
+                    self.prepare(&path);
                     self.touched(&path);
+                    self.workers.run(move || drop(before));
                 }
             }
             "textDocument/didClose" => {
-                if let Some(path) = self.texts.did_close(params) {
+                if let Some((path, before)) = self.texts.did_close(params) {
                     let tokens = &mut self.shared.tokens.lock().unwrap_or_else(|e| e.into_inner());
                     tokens.remove(&path);
+                    self.workers.run(move || drop(before));
                 }
                 self.closed(params);
             }
@@ -402,6 +408,18 @@ impl Server {
         }
     }
 
+    /// Has the tree of a large text built before somebody asks for what needs it.
+    fn prepare(&mut self, path: &Path) {
+        let Some(open) = self.texts.get(path).filter(|o| o.document.text().len() > LARGE) else { return };
+        let document = Arc::downgrade(&open.document);
+        self.workers.run(move || {
+            // Gone when the next change was faster.
+            if let Some(document) = document.upgrade() {
+                document.tree();
+            }
+        });
+    }
+
     /// Has everything checked that a text takes part in.
     fn touched(&mut self, path: &Path) {
         let files = self.config.nix_files;
@@ -417,7 +435,8 @@ impl Server {
         // A file that is not open is checked for the sake of one that it imports.
         let workflow = texts.get(root).is_none_or(|text| is_workflow(root, text));
         let evaluate = self.config.evaluation.enable && workflow;
-        self.evaluator.check(Check { request, texts, evaluate, serial });
+        let document = self.texts.get(root).map(|open| open.document.clone());
+        self.evaluator.check(Check { request, texts, document, evaluate, serial });
     }
 
     fn closed(&mut self, params: &Value) {

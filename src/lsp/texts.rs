@@ -11,6 +11,7 @@ use super::snapshot::{Open, line_col};
 use super::uri;
 use crate::base::lines::{Encoding, Lines};
 use crate::ide::document::Document;
+use crate::syntax::reparse::Change;
 
 /// The open texts. Copies are cheap.
 #[derive(Clone, Default)]
@@ -30,60 +31,86 @@ impl OpenTexts {
         &self.texts
     }
 
-    fn put(&mut self, uri: &str, version: i64, text: String) -> PathBuf {
-        let path = uri::to_path(uri);
-        let text: Arc<str> = text.into();
-        let document = Arc::new(Document::new(&path, text.clone()));
-        let open = Open { uri: uri.to_owned(), version, document };
-        Arc::make_mut(&mut self.open).insert(path.clone(), open);
+    fn put(&mut self, uri: &str, version: i64, document: Document) -> (PathBuf, Option<Open>) {
+        let path = document.path().to_owned();
+        let text = document.text().clone();
+        let open = Open { uri: uri.to_owned(), version, document: Arc::new(document) };
+        let before = Arc::make_mut(&mut self.open).insert(path.clone(), open);
         Arc::make_mut(&mut self.texts).insert(path.clone(), text);
-        path
+        (path, before)
     }
 
     /// `textDocument/didOpen`; the path.
     pub fn did_open(&mut self, params: &Value) -> Option<PathBuf> {
         let item = &params["textDocument"];
         let version = item["version"].as_i64().unwrap_or_default();
-        Some(self.put(item["uri"].as_str()?, version, item["text"].as_str()?.to_owned()))
+        let uri = item["uri"].as_str()?;
+        Some(self.put(uri, version, Document::new(uri::to_path(uri), item["text"].as_str()?)).0)
     }
 
-    /// `textDocument/didChange`; the path. A change that cannot be read is left out.
-    pub fn did_change(&mut self, params: &Value, encoding: Encoding) -> Option<PathBuf> {
+    /// `textDocument/didChange`; the path and what was there before, which may take long to drop. A
+    /// change that cannot be read is left out.
+    pub fn did_change(&mut self, params: &Value, encoding: Encoding) -> Option<(PathBuf, Option<Open>)> {
         let uri = params["textDocument"]["uri"].as_str()?;
-        let open = self.open.get(&uri::to_path(uri))?;
+        let open = self.open.get(&uri::to_path(uri))?.clone();
         let version = params["textDocument"]["version"].as_i64().unwrap_or(open.version + 1);
-        let uri = open.uri.clone();
-        let mut text = open.document.text().to_string();
-        let mut lines = Some(open.document.lines().clone());
-        for change in params["contentChanges"].as_array()? {
-            let Some(new) = change["text"].as_str() else { continue };
-            let Some(range) = change.get("range").filter(|r| !r.is_null()) else {
-                new.clone_into(&mut text);
-                lines = None;
-                continue;
-            };
-            let (Some(start), Some(end)) = (line_col(&range["start"]), line_col(&range["end"])) else {
-                continue;
-            };
-            let known = lines.take().unwrap_or_else(|| Lines::new(&text));
-            let start = known.offset(&text, start, encoding) as usize;
-            let end = known.offset(&text, end, encoding) as usize;
-            text.replace_range(start.min(end)..end.max(start), new);
-        }
-        Some(self.put(&uri, version, text))
+        let changes = params["contentChanges"].as_array()?;
+        let mut edit = Editing {
+            text: String::with_capacity(open.document.text().len() + 256) + open.document.text(),
+            lines: Some(open.document.lines().clone()),
+            change: None,
+            replaced: false,
+        };
+        changes.iter().for_each(|change| edit.apply(change, encoding));
+        let document = match edit.change {
+            _ if edit.replaced => Document::new(open.document.path(), edit.text),
+            Some(change) => open.document.edited(edit.text, change),
+            None => Document::new(open.document.path(), edit.text),
+        };
+        Some(self.put(&open.uri, version, document))
     }
 
-    /// `textDocument/didClose`; the path.
-    pub fn did_close(&mut self, params: &Value) -> Option<PathBuf> {
+    /// `textDocument/didClose`; the path and what was there.
+    pub fn did_close(&mut self, params: &Value) -> Option<(PathBuf, Open)> {
         let path = uri::to_path(params["textDocument"]["uri"].as_str()?);
-        Arc::make_mut(&mut self.open).remove(&path)?;
+        let before = Arc::make_mut(&mut self.open).remove(&path)?;
         Arc::make_mut(&mut self.texts).remove(&path);
-        Some(path)
+        Some((path, before))
     }
 
     /// The open text at a path.
     pub fn get(&self, path: &Path) -> Option<&Open> {
         self.open.get(path)
+    }
+}
+
+/// A text in the middle of a list of changes.
+struct Editing {
+    text: String,
+    lines: Option<Lines>,
+    /// All changes as one, as long as each names its range.
+    change: Option<Change>,
+    replaced: bool,
+}
+
+impl Editing {
+    fn apply(&mut self, change: &Value, encoding: Encoding) {
+        let Some(new) = change["text"].as_str() else { return };
+        let Some(range) = change.get("range").filter(|r| !r.is_null()) else {
+            new.clone_into(&mut self.text);
+            self.lines = None;
+            self.replaced = true;
+            return;
+        };
+        let (Some(start), Some(end)) = (line_col(&range["start"]), line_col(&range["end"])) else { return };
+        let lines = self.lines.take().unwrap_or_else(|| Lines::new(&self.text));
+        let from = lines.offset(&self.text, start, encoding);
+        let to = lines.offset(&self.text, end, encoding);
+        let (from, to) = (from.min(to), from.max(to));
+        self.text.replace_range(from as usize..to as usize, new);
+        let next = Change { start: from, old_end: to, new_end: from + new.len() as u32 };
+        self.lines = Some(lines.edited(&self.text, next.start, next.old_end, next.new_end));
+        self.change = Some(self.change.map_or(next, |earlier| earlier.then(next)));
     }
 }
 
@@ -108,7 +135,7 @@ mod tests {
             ] }),
             Encoding::Utf16,
         );
-        let open = texts.get(&path.expect("open")).expect("open");
+        let open = texts.get(&path.expect("open").0).expect("open");
         assert_eq!((&**open.document.text(), open.version), ("a😀X\nc!", 2));
         assert!(texts.did_close(&json!({ "textDocument": { "uri": uri } })).is_some());
         assert!(texts.open().is_empty() && texts.texts().is_empty());

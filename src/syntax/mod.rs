@@ -6,6 +6,7 @@ pub mod error;
 pub mod lexer;
 pub mod names;
 pub mod parser;
+pub mod reparse;
 pub mod show;
 pub mod tree;
 

@@ -107,6 +107,13 @@ impl Names {
     }
 }
 
+/// Whether a set is recursive.
+pub fn is_recursive(set: &SyntaxNode) -> bool {
+    // The word comes first; looking through all children would take long in large sets.
+    set.kind() == SyntaxKind::NODE_ATTR_SET
+        && set.first_child_or_token().is_some_and(|first| first.kind() == SyntaxKind::TOKEN_REC)
+}
+
 struct Walk<'g> {
     names: Names,
     /// The bindings of each name in scope, innermost last.
@@ -191,8 +198,7 @@ impl Walk<'_> {
             NODE_LET_IN => self.scope_of(node, BindingKind::Let, true),
             NODE_LEGACY_LET => self.scope_of(node, BindingKind::Rec, true),
             NODE_ATTR_SET => {
-                let recursive = ast::AttrSet::cast(node.clone()).is_some_and(|s| s.rec_token().is_some());
-                self.scope_of(node, BindingKind::Rec, recursive);
+                self.scope_of(node, BindingKind::Rec, is_recursive(node));
             }
             NODE_LAMBDA => self.lambda(node),
             NODE_WITH => self.with(node),

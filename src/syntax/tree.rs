@@ -10,6 +10,7 @@ use rnix::{Root, SyntaxKind};
 
 use super::error::ParseError;
 use super::parser::{Options, parse};
+use super::reparse::Tree;
 use crate::base::source::{Place, Source};
 use crate::diag::diagnostic::{Diagnostic, Label};
 
@@ -36,6 +37,11 @@ fn too_deep(text: &[u8]) -> bool {
     })
 }
 
+/// The tree of a text for tools; `None` for texts nested too deep for one.
+pub fn tree(text: &str) -> Option<Tree> {
+    (!too_deep(text.as_bytes())).then(|| Tree::of(text))
+}
+
 /// The lossless, error-tolerant tree of a text, and whether it stands for the text: it does not if
 /// the text is not UTF-8 or nested too deep.
 pub fn lossless(text: &[u8]) -> (rnix::Parse<Root>, bool) {
@@ -58,13 +64,23 @@ pub fn syntax_diagnostics(source: &Arc<Source>) -> Vec<Diagnostic> {
 
 /// The error the parser stopped at, and those that follow it.
 pub fn syntax_errors(source: &Arc<Source>, first: &ParseError) -> Vec<Diagnostic> {
+    let (tree, same_offsets) = lossless(source.text());
+    let others = if same_offsets { tree.errors() } else { &[] };
+    with_others(source, first, others)
+}
+
+/// All syntax errors of a source whose tree is known.
+pub fn errors_beside(source: &Arc<Source>, tree: &Tree) -> Vec<Diagnostic> {
+    match parse(source.text(), &Bump::new(), Options::default()) {
+        Ok(_) => Vec::new(),
+        Err(first) => with_others(source, &first, tree.errors()),
+    }
+}
+
+fn with_others(source: &Arc<Source>, first: &ParseError, others: &[rnix::ParseError]) -> Vec<Diagnostic> {
     let mut last_line = source.line_col(first.span.start).0;
     let mut found = vec![first.diagnostic(source)];
-    let (tree, same_offsets) = lossless(source.text());
-    if !same_offsets {
-        return found;
-    }
-    for error in tree.errors() {
+    for error in others {
         let Some((start, end, message)) = describe(error) else { continue };
         let line = source.line_col(start).0;
         // What the tree says before and right at the first error is the same error in other words,

@@ -3,5 +3,6 @@
 mod features;
 mod fixture;
 mod random;
+mod reparse;
 #[path = "../support/mod.rs"]
 mod support;

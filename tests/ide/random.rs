@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::fixture::{evaluate, no_dir};
 
 /// Pieces of the language, broken ones too.
-fn piece() -> impl Strategy<Value = String> {
+pub(super) fn piece() -> impl Strategy<Value = String> {
     let words = [
         "{",
         "}",

@@ -15,7 +15,7 @@ pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
     if text.errors().is_empty() {
         return;
     }
-    for node in text.root().descendants() {
+    for node in text.nodes() {
         let entries: Vec<ast::Entry> = match node.kind() {
             SyntaxKind::NODE_ATTR_SET => entries_of::<ast::AttrSet>(node),
             SyntaxKind::NODE_LET_IN => entries_of::<ast::LetIn>(node),

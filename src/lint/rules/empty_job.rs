@@ -8,7 +8,7 @@ use crate::lint::text::Text;
 use crate::syntax::names::static_name;
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    for set in text.root().descendants().filter_map(ast::AttrSet::cast) {
+    for set in text.nodes().filter_map(ast::AttrSet::cast) {
         if set.entries().next().is_some() || !is_job(&set) {
             continue;
         }

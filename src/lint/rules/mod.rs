@@ -31,7 +31,7 @@ use crate::syntax::names::static_name;
 
 /// The scripts that are written out: strings under `bash`, and under `run` where no other shell is named.
 pub(super) fn script_strings(text: &Text) -> impl Iterator<Item = ast::Str> + '_ {
-    text.root().descendants().filter_map(ast::AttrpathValue::cast).filter_map(|binding| {
+    text.nodes().filter_map(ast::AttrpathValue::cast).filter_map(|binding| {
         let name = binding.attrpath()?.attrs().last().as_ref().and_then(static_name)?;
         let Some(ast::Expr::Str(script)) = binding.value() else { return None };
         let set = binding.syntax().parent().and_then(ast::AttrSet::cast);

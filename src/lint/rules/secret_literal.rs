@@ -34,7 +34,7 @@ const PLACEHOLDERS: [&str; 9] =
     ["changeme", "change-me", "example", "dummy", "placeholder", "redacted", "none", "test", "secret"];
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    for string in text.root().descendants().filter_map(ast::Str::cast) {
+    for string in text.nodes().filter_map(ast::Str::cast) {
         let whole = string.syntax().text().to_string();
         let what = shape(&whole).map(str::to_string).or_else(|| named(&string, &whole));
         let Some(what) = what else { continue };

@@ -1,13 +1,12 @@
 //! NXA017: a URL without quotes.
 
-use rnix::{NodeOrToken, SyntaxKind};
+use rnix::SyntaxKind;
 
 use crate::diag::{Applicability, Diagnostic, Severity};
 use crate::lint::text::Text;
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    let tokens = text.root().descendants_with_tokens().filter_map(NodeOrToken::into_token);
-    for token in tokens.filter(|t| t.kind() == SyntaxKind::TOKEN_URI) {
+    for token in text.tokens().filter(|t| t.kind() == SyntaxKind::TOKEN_URI) {
         let mut d = text.find(
             Severity::Warning,
             "NXA017",
