@@ -33,10 +33,23 @@ pub(super) struct Arena {
     limit: Cell<usize>,
     /// The last interval: no mark in `last.0 + 1 ..= last.1` may be gone back to. Zero if none.
     last: Cell<(usize, usize)>,
-    /// The end of the bytes that were last made by appending, and of the room behind them.
-    growing: Cell<(usize, usize)>,
+    /// What was last made by appending.
+    growing: Cell<Growing>,
     /// The intervals below it, rising and apart.
     intervals: RefCell<Vec<(usize, usize)>>,
+}
+
+/// Bytes made by appending, and the room behind them. Written through the pointer that they were made
+/// with: one that comes from a row of bytes, which is shared, is good for reading only.
+#[derive(Clone, Copy)]
+struct Growing {
+    start: *mut u8,
+    len: usize,
+    capacity: usize,
+}
+
+impl Growing {
+    const NONE: Growing = Growing { start: ptr::null_mut(), len: 0, capacity: 0 };
 }
 
 impl Default for Arena {
@@ -47,7 +60,7 @@ impl Default for Arena {
             top: Cell::new(0),
             limit: Cell::new(0),
             last: Cell::new((0, 0)),
-            growing: Cell::new((0, 0)),
+            growing: Cell::new(Growing::NONE),
             intervals: RefCell::new(Vec::new()),
         };
         arena.reserve();
@@ -182,29 +195,24 @@ impl Arena {
     /// appending in a loop costs what is appended.
     pub(super) fn append(&self, x: &[u8], y: &[u8]) -> &[u8] {
         let len = x.len() + y.len();
-        let (end, limit) = self.growing.get();
-        let again = x.len() >= GROWS && x.as_ptr().addr() + x.len() == end;
-        let start = if again && y.len() <= limit - end {
-            x.as_ptr().addr()
-        } else {
+        let mut growing = self.growing.get();
+        let again = x.len() >= GROWS && growing.len == x.len() && growing.start.addr() == x.as_ptr().addr();
+        if !again || y.len() > growing.capacity - growing.len {
             let capacity = if again { len * 2 } else { len };
             let start = self.raw(capacity);
             // SAFETY: the memory is fresh, so it overlaps nothing, and `x` fits.
             unsafe { ptr::copy_nonoverlapping(x.as_ptr(), start, x.len()) };
-            if len >= GROWS {
-                self.growing.set((start.expose_provenance() + x.len(), start.addr() + capacity));
-            }
-            start.expose_provenance()
-        };
-        let start = ptr::with_exposed_provenance_mut::<u8>(start);
+            growing = Growing { start, len: x.len(), capacity };
+        }
+        let Growing { start, .. } = growing;
         // SAFETY: behind `x` is room for `y` that was handed out for this and belongs to no row yet:
-        // rows over this memory end at or before the end that is kept in `growing`.
+        // rows over this memory end at or before the length that is kept in `growing`.
         unsafe { ptr::copy_nonoverlapping(y.as_ptr(), start.add(x.len()), y.len()) };
         if len >= GROWS {
-            self.growing.set((start.addr() + len, self.growing.get().1));
+            self.growing.set(Growing { len, ..growing });
         }
         // SAFETY: all `len` bytes are written, and none of them is written again: only bytes from the
-        // end in `growing` on are, and that never falls while the room is in use.
+        // length in `growing` on are, and that never falls while the room is in use.
         unsafe { std::slice::from_raw_parts(start, len) }
     }
 
@@ -277,8 +285,9 @@ impl Arena {
         if self.top.get() != mark && self.is_closed(mark) {
             #[cfg(debug_assertions)]
             self.poison(mark);
-            if self.growing.get().1 > mark {
-                self.growing.set((0, 0));
+            let growing = self.growing.get();
+            if growing.start.addr() + growing.capacity > mark {
+                self.growing.set(Growing::NONE);
             }
             self.top.set(mark);
         }
