@@ -84,6 +84,7 @@ pub static CODES: &[Code] = &[
     row!("NXA502", "missing-command", Hint, "a program that a pure job does not have"),
     row!("NXA503", "deprecated-argument", Warning, "an older name of what the library offers"),
     row!("NXA601", "executor-mismatch", Error, "executors that do not fit together"),
+    row!("NXA602", "service-without-containers", Error, "a service with an image where no containers run"),
     row!("NXA701", "unused-suppression", Warning, "a comment that allows or expects what is not found"),
     row!("NXA702", "unknown-suppression", Warning, "a comment for nixactions that it does not understand"),
 ];

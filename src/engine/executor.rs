@@ -229,6 +229,12 @@ pub struct ServiceSpec {
     pub env: Vec<(OsString, OsString)>,
 }
 
+/// The two numbers of `PORT` or `HOST:CONTAINER`; `None` when they are not numbers of ports.
+pub fn ports(text: &str) -> Option<(u16, u16)> {
+    let (host, container) = text.split_once(':').unwrap_or((text, text));
+    Some((host.trim().parse().ok()?, container.trim().parse().ok()?))
+}
+
 /// How a process ended.
 pub type StepOutcome = StepEnd;
 
@@ -281,10 +287,28 @@ pub trait Executor: Send + Sync {
         _cancel: &'a Cancel,
     ) -> BoxFuture<'a, StepOutcome> {
         let message = format!(
-            "the executor of this job runs no containers, and service `{}` is the image {}",
+            "the executor of this job runs no containers, and service `{}` is the image {}; run the job with \
+             `executors.oci` or `executors.podman`, or start the service by a script, as `bash`",
             service.name, service.image
         );
         Box::pin(std::future::ready(StepEnd::Infrastructure { message }))
+    }
+
+    /// Whether a port of a service takes connections, asked from where the job runs. `port` is
+    /// `PORT` or `HOST:CONTAINER`; `container` is the service's name when [`Executor::run_service`]
+    /// runs it, and `None` when it is a process of the job.
+    fn takes_connections<'a>(
+        &'a self,
+        _site: &'a JobSite,
+        _container: Option<&'a str>,
+        port: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ExecError>> {
+        Box::pin(async move {
+            let Some((port, _)) = ports(port) else { return Ok(true) };
+            let connect = tokio::net::TcpStream::connect(("127.0.0.1", port));
+            let connected = tokio::time::timeout(Duration::from_secs(1), connect).await;
+            Ok(connected.is_ok_and(|got| got.is_ok()))
+        })
     }
 
     /// How the limits of a job are enforced, in words for the log.

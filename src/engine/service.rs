@@ -127,16 +127,20 @@ impl<'a> Services<'a> {
         let (executor, site, run) = (self.executor, self.site, self.run);
         loop {
             let ready = self.beside.during(async {
-                match (&service.health, service.ports.first()) {
+                let ready = match (&service.health, service.ports.first()) {
                     (Some(script), _) => {
                         let label = format!("health of service {}", service.name);
                         let spec = script_spec(label, script, Arc::clone(env), Some(ASK_WITHIN));
                         let log = StepLog::new(&run.shared.reporter, &run.name, None).silent();
                         executor.run_step(site, &spec, &log, cancel).await.is_success()
                     }
-                    (None, Some(port)) => takes_connections(port).await,
+                    (None, Some(port)) => {
+                        let container = service.image.as_ref().map(|_| service.name.as_str());
+                        return executor.takes_connections(site, container, port).await;
+                    }
                     (None, None) => true,
-                }
+                };
+                Ok(ready)
             });
             let ready = ready.await;
             if cancel.is_cancelled() {
@@ -149,7 +153,7 @@ impl<'a> Services<'a> {
                 }
                 self.tell_early_end(ended, &end);
             }
-            if ready {
+            if ready.map_err(|error| Some(Failure::Infrastructure { message: error.message }))? {
                 return Ok(());
             }
             if begin.elapsed() > READY_WITHIN {
@@ -185,12 +189,4 @@ fn script_spec(
         timeout,
         limits: None,
     }
-}
-
-/// Whether something listens on this port of the machine; of `HOST:CONTAINER` the first.
-async fn takes_connections(port: &str) -> bool {
-    let port = port.split(':').next().unwrap_or(port);
-    let Ok(port) = port.parse::<u16>() else { return true };
-    let connect = tokio::net::TcpStream::connect(("127.0.0.1", port));
-    tokio::time::timeout(Duration::from_secs(1), connect).await.is_ok_and(|got| got.is_ok())
 }

@@ -238,7 +238,7 @@ impl Builder<'_> {
         }
         plan::Service {
             name: s.name.value.clone(),
-            image: s.image.clone(),
+            image: s.image.as_ref().map(|image| image.value.clone()),
             script: s.script.clone(),
             ports: s.ports.clone(),
             env,

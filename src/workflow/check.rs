@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::graph::{self, Graph};
-use super::model::{Job, Spanned, Workflow};
+use super::model::{Job, Service, Spanned, Workflow};
 use super::plan::{Cache, Condition};
 use super::tree::Node;
 use super::{artifacts, call, condition, decode, names, results, retry};
@@ -141,6 +141,7 @@ fn job_meaning(job: &Job, out: &mut Vec<Diagnostic>) {
     retry::check(&job.retry, &owner, false, out);
     for service in &job.services {
         names::check(&service.name, "a service", out);
+        service_place(service, job, &owner, out);
         names::check_env(&service.env, &format!("`env` of service `{}` of {owner}", service.name.value), out);
     }
     for cache in &job.cache {
@@ -180,6 +181,43 @@ fn job_meaning(job: &Job, out: &mut Vec<Diagnostic>) {
             }
         }
     }
+}
+
+/// A service with an image needs an executor that runs containers, and ports that are ports.
+fn service_place(service: &Service, job: &Job, owner: &str, out: &mut Vec<Diagnostic>) {
+    let name = &service.name.value;
+    let number = |text: &str| text.trim().parse::<u16>().is_ok_and(|n| n > 0);
+    for port in &service.ports {
+        let (host, container) = port.split_once(':').unwrap_or((port, port));
+        if !number(host) || !number(container) {
+            out.push(
+                Diagnostic::error("NXA003", format!("`{port}` is not a port of service `{name}` of {owner}"))
+                    .at(service.name.span, "has this port")
+                    .help("write a number up to 65535, as `5432`, or `\"HOST:CONTAINER\"`"),
+            );
+        }
+    }
+    let Some(image) = &service.image else { return };
+    let kind = job.executor.as_ref().map_or("local", |e| e.kind.as_str());
+    let executor = if kind == "custom" { "mkExecutor".into() } else { format!("executors.{kind}") };
+    let instead = match kind {
+        "oci" | "podman" => return,
+        "compose" => "add the service to the compose file, where the job's own service reaches it by name",
+        _ => {
+            "run the job with `executors.oci` or `executors.podman`, or start the service by a script, as \
+              `bash = \"exec postgres -D db\";`"
+        }
+    };
+    let finding = Diagnostic::error(
+        "NXA602",
+        format!("service `{name}` of {owner} is an image, and {executor} runs no containers beside a job"),
+    )
+    .at(image.span, "needs an executor with containers");
+    let finding = match &job.executor {
+        Some(executor) => finding.also(executor.span, "the job runs here"),
+        None => finding,
+    };
+    out.push(finding.help(instead));
 }
 
 /// What a cache must keep to: the bounds of GitHub's, so that keys can be carried over.

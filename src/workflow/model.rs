@@ -177,7 +177,7 @@ pub struct Service {
     /// Its name.
     pub name: Spanned<String>,
     /// The container image.
-    pub image: Option<String>,
+    pub image: Option<Spanned<String>>,
     /// The script of a process.
     pub script: Option<String>,
     /// Ports it serves.

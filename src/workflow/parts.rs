@@ -135,7 +135,7 @@ pub(super) fn services(f: Fields<'_>, owner: &str, out: &mut Vec<Diagnostic>) ->
         let word = |key| s.text(key).map(|t| t.value);
         let service = Service {
             name: Spanned::new(a.name.clone(), a.key),
-            image: word("image"),
+            image: s.text("image"),
             script: word("bash"),
             ports: s
                 .get("ports")

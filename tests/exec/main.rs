@@ -1,5 +1,6 @@
 //! The executors, seen through the engine: one suite for all of them, and what each has of its own.
 
+mod beside;
 mod compose;
 mod conformance;
 mod custom;

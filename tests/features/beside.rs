@@ -117,4 +117,14 @@ fn services_are_checked() {
     .findings();
     assert!(found.contains("service `x` of job `a` has nothing to run"), "{found}");
     assert!(found.contains("service `y` of job `a` has both `bash` and `image`"), "{found}");
+    let found = Project::new(
+        r#"jobs.a = { services = { x = { image = "z"; ports = [ 5432 "80:x" ]; }; }; steps = [ { bash = "true"; } ]; };
+           jobs.b = { services.y.image = "z"; executor = nixactions.executors.ssh { host = "h"; }; steps = [ { bash = "true"; } ]; };
+           jobs.c = { services.y.image = "z"; executor = nixactions.executors.oci { image = "i"; }; steps = [ { bash = "true"; } ]; };"#,
+    )
+    .findings();
+    assert!(found.contains("service `x` of job `a` is an image, and executors.local runs no"), "{found}");
+    assert!(found.contains("`80:x` is not a port of service `x` of job `a`"), "{found}");
+    assert!(found.contains("service `y` of job `b` is an image, and executors.ssh runs no"), "{found}");
+    assert!(!found.contains("of job `c`"), "{found}");
 }

@@ -188,6 +188,15 @@ impl Executor for Custom {
         })
     }
 
+    fn takes_connections<'a>(
+        &'a self,
+        site: &'a JobSite,
+        _container: Option<&'a str>,
+        port: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ExecError>> {
+        Box::pin(async move { self.of(&site.job)?.site.listens(port).await })
+    }
+
     fn read_control<'a>(
         &'a self,
         site: &'a JobSite,

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, encode};
-use super::frames;
+use super::{beside, frames};
 use crate::engine::executor::{BoxFuture, ExecError};
 use crate::exec::remote::host::{Host, PostMortem, Session};
 
@@ -25,6 +25,8 @@ pub(in crate::exec) struct Container {
     user: Option<String>,
     /// The memory limit in words, when there is one.
     memory: Option<String>,
+    /// Whether other containers may run beside it.
+    beside: bool,
     /// Holds the first process's standard input open.
     lifeline: Mutex<Option<Box<dyn std::any::Any + Send>>>,
 }
@@ -41,6 +43,8 @@ pub(in crate::exec) struct Recipe {
     pub(in crate::exec) user: Option<String>,
     /// The memory limit in words.
     pub(in crate::exec) memory: Option<String>,
+    /// Whether other containers may run beside it, which end with it.
+    pub(in crate::exec) beside: bool,
 }
 
 impl Container {
@@ -59,7 +63,15 @@ impl Container {
 
     /// A container that somebody else made and ends.
     pub(in crate::exec) fn existing(api: &Api, id: String, name: String) -> Container {
-        Container { api: api.clone(), id, name, user: None, memory: None, lifeline: Mutex::new(None) }
+        Container {
+            api: api.clone(),
+            id,
+            name,
+            user: None,
+            memory: None,
+            beside: false,
+            lifeline: Mutex::new(None),
+        }
     }
 
     async fn start_once(api: &Api, recipe: &Recipe) -> Result<Container, ExecError> {
@@ -79,6 +91,7 @@ impl Container {
             name: recipe.name.clone(),
             user: recipe.user.clone(),
             memory: recipe.memory.clone(),
+            beside: recipe.beside,
             lifeline: Mutex::new(None),
         };
         let attach = format!("/containers/{}/attach?stream=1&stdin=1", container.id);
@@ -96,7 +109,16 @@ impl Container {
     /// Ends and removes it, with its volumes.
     pub(in crate::exec) async fn remove(&self) -> Result<(), ExecError> {
         drop(self.lifeline.lock().unwrap_or_else(|e| e.into_inner()).take());
-        remove(&self.api, &self.id).await
+        let removed = remove(&self.api, &self.id).await;
+        if self.beside {
+            return removed.and(beside::clear(&self.api, &self.name).await);
+        }
+        removed
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     async fn inspect(&self) -> Option<Value> {

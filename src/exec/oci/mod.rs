@@ -1,6 +1,7 @@
 //! The oci and podman executors: jobs in containers, over the engine's own API.
 
 pub(super) mod api;
+mod beside;
 pub(super) mod container;
 mod frames;
 mod image;
@@ -14,6 +15,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use self::api::{Api, encode};
+use self::beside::Beside;
 use self::container::{Container, Recipe};
 use self::image::{Auth, Pull};
 use self::socket::Kind;
@@ -22,7 +24,11 @@ use super::owner;
 use super::remote::host::{self, Host, Session};
 use super::remote::housed::{Housed, Maker};
 use super::remote::site::{Place, Probe, Site};
-use crate::engine::executor::{BoxFuture, Cancel, ExecError, Executor, Workspace, safe_file_name};
+use crate::engine::event::StepEnd;
+use crate::engine::executor::{
+    BoxFuture, Cancel, ExecError, Executor, JobSite, OutputSink, ServiceSpec, StepOutcome, Workspace,
+    safe_file_name,
+};
 use crate::workflow::plan;
 
 /// Where the workspace lies in a container.
@@ -120,12 +126,8 @@ impl Containers {
     }
 
     fn recipe(&self, workspace: &Workspace, job: Option<&plan::Job>) -> Recipe {
-        let mut name = format!("nixactions-{}-{}", workspace.run, safe_file_name(&workspace.executor.name));
-        if let Some(job) = job {
-            name = format!("{name}-{}", safe_file_name(&job.name));
-        }
-        // The engine allows letters, digits, `_`, `.` and `-`.
-        let name: String = name.chars().map(|c| if c == '=' || c == '+' { '_' } else { c }).collect();
+        let beside = job.and_then(|job| Beside::of(job, self.network.as_deref()));
+        let name = container_name(workspace, job.map(|job| job.name.as_str()));
         let mut host = json!({
             "Init": true,
             "AutoRemove": true,
@@ -133,6 +135,9 @@ impl Containers {
         });
         if let Some(network) = &self.network {
             host["NetworkMode"] = json!(network);
+        }
+        if let Some(beside) = &beside {
+            beside.shape(&name, &mut host);
         }
         if let Some(runtime) = &self.runtime {
             host["Runtime"] = json!(runtime);
@@ -169,6 +174,7 @@ impl Containers {
             platform: self.platform.clone(),
             user: self.user.clone(),
             memory: self.memory.as_ref().map(|(_, words)| words.clone()),
+            beside: beside.is_some(),
         }
     }
 
@@ -181,7 +187,8 @@ impl Containers {
         self.reconcile(workspace).await?;
         let platform = self.platform.as_deref();
         image::provide(&self.api, &self.image, self.pull, platform, self.auth.as_ref(), cancel).await?;
-        let container = Arc::new(Container::start(&self.api, self.recipe(workspace, job)).await?);
+        let beside = job.and_then(|job| Beside::of(job, self.network.as_deref()));
+        let container = Arc::new(self.start(workspace, job, beside.as_ref()).await?);
         let site = Site::new(Arc::clone(&container) as Arc<dyn Host>, workspace.clone(), self.copies);
         let ready = async {
             let probe = site.probe(cancel).await?;
@@ -195,6 +202,36 @@ impl Containers {
                 Err(error)
             }
         }
+    }
+
+    /// Starts the container of jobs, with the network of the one whose services run beside it.
+    async fn start(
+        &self,
+        workspace: &Workspace,
+        job: Option<&plan::Job>,
+        beside: Option<&Beside>,
+    ) -> Result<Container, ExecError> {
+        let recipe = self.recipe(workspace, job);
+        let name = recipe.name.clone();
+        let labels = json!({
+            RUN_LABEL: workspace.run.as_str(), OWNER_LABEL: self.owner, beside::LABEL: name,
+        });
+        let started = async {
+            if let Some(beside) = beside {
+                beside.make_network(&self.api, &name, &labels).await?;
+            }
+            let container = Container::start(&self.api, recipe).await?;
+            if let Some(beside) = beside {
+                beside.connect(&self.api, &name, container.id()).await?;
+            }
+            Ok(container)
+        };
+        let started = started.await;
+        if started.is_err() && beside.is_some() {
+            // The first error is the one to tell.
+            beside::clear(&self.api, &name).await.unwrap_or_default();
+        }
+        started
     }
 
     /// Makes the directory of the workspace, which belongs to the user of the steps.
@@ -221,8 +258,27 @@ impl Containers {
                 container::remove(&self.api, id).await?;
             }
         }
+        let path = format!("/networks?filters={}", encode(&filters));
+        let answer = self.api.ask(Method::GET, &path, None).await?;
+        for found in answer.json().as_array().into_iter().flatten() {
+            let run =
+                found.pointer(&format!("/Labels/{RUN_LABEL}")).and_then(Value::as_str).unwrap_or_default();
+            let Some(id) = found.get("Id").and_then(Value::as_str) else { continue };
+            if run != &*workspace.run && !live.iter().any(|l| l == run) {
+                beside::remove_network(&self.api, id).await?;
+            }
+        }
         Ok(())
     }
+}
+
+/// The name of a container, of letters, digits, `_`, `.` and `-`, which the engine allows.
+fn container_name(workspace: &Workspace, job: Option<&str>) -> String {
+    let mut name = format!("nixactions-{}-{}", workspace.run, safe_file_name(&workspace.executor.name));
+    if let Some(job) = job {
+        name = format!("{name}-{}", safe_file_name(job));
+    }
+    name.replace(['=', '+'], "_")
 }
 
 /// A container entered as root.
@@ -250,6 +306,43 @@ impl Maker for Containers {
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, Result<Site, ExecError>> {
         Box::pin(self.make(workspace, job, cancel))
+    }
+
+    fn wants_own(&self, job: &plan::Job) -> bool {
+        Beside::of(job, self.network.as_deref()).is_some()
+    }
+
+    fn run_service<'a>(
+        &'a self,
+        workspace: &'a Workspace,
+        site: &'a JobSite,
+        service: &'a ServiceSpec,
+        sink: &'a dyn OutputSink,
+        cancel: &'a Cancel,
+    ) -> Option<BoxFuture<'a, StepOutcome>> {
+        let labels = json!({ RUN_LABEL: workspace.run.as_str(), OWNER_LABEL: self.owner });
+        let owner = container_name(workspace, Some(&site.job));
+        Some(Box::pin(async move {
+            let platform = self.platform.as_deref();
+            let provided =
+                image::provide(&self.api, &service.image, self.pull, platform, self.auth.as_ref(), cancel);
+            let running = async {
+                provided.await?;
+                let reach = beside::Reach::of(self.network.as_deref());
+                let side =
+                    beside::Side { api: &self.api, reach, owner: &owner, labels, stop: workspace.stop };
+                side.run(service, sink, cancel).await
+            };
+            match running.await {
+                Ok(end) => end,
+                Err(_) if cancel.is_cancelled() => StepEnd::Cancelled,
+                Err(error) => StepEnd::Infrastructure { message: error.message },
+            }
+        }))
+    }
+
+    fn service_host<'a>(&'a self, name: &'a str) -> &'a str {
+        beside::Reach::of(self.network.as_deref()).host(name)
     }
 }
 

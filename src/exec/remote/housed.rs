@@ -9,7 +9,8 @@ use tokio::sync::OnceCell;
 use super::site::Site;
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
-    BoxFuture, Cancel, ExecError, Executor, JobSite, OutputSink, Saved, StepOutcome, StepSpec, Workspace,
+    BoxFuture, Cancel, ExecError, Executor, JobSite, OutputSink, Saved, ServiceSpec, StepOutcome, StepSpec,
+    Workspace,
 };
 use crate::workflow::plan;
 
@@ -22,6 +23,28 @@ pub(in crate::exec) trait Maker: Send + Sync {
         job: Option<&'a plan::Job>,
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, Result<Site, ExecError>>;
+
+    /// Whether a job cannot share a place with others.
+    fn wants_own(&self, _job: &plan::Job) -> bool {
+        false
+    }
+
+    /// Runs a container beside a job that has a place of its own; `None`: it runs none.
+    fn run_service<'a>(
+        &'a self,
+        _workspace: &'a Workspace,
+        _site: &'a JobSite,
+        _service: &'a ServiceSpec,
+        _sink: &'a dyn OutputSink,
+        _cancel: &'a Cancel,
+    ) -> Option<BoxFuture<'a, StepOutcome>> {
+        None
+    }
+
+    /// The name by which a job reaches the containers beside it, given a service's.
+    fn service_host<'a>(&'a self, name: &'a str) -> &'a str {
+        name
+    }
 
     /// Ends what was made besides the places, and what a failed attempt at one left.
     fn finish<'a>(&'a self) -> BoxFuture<'a, Result<(), ExecError>> {
@@ -63,7 +86,7 @@ impl<M: Maker> Housed<M> {
     }
 
     async fn prepare_job(&self, job: &plan::Job, cancel: &Cancel) -> Result<JobSite, ExecError> {
-        if !self.isolated {
+        if !self.isolated && !self.maker.wants_own(job) {
             return self.shared(cancel).await?.prepare_job(&job.name, cancel).await;
         }
         if let Some(earlier) = self.take(&job.name) {
@@ -84,6 +107,30 @@ impl<M: Maker> Housed<M> {
         match self.of(site) {
             Ok(place) => place.run_step(site, step, sink, cancel).await,
             Err(error) => StepEnd::Infrastructure { message: error.message },
+        }
+    }
+
+    async fn run_service(
+        &self,
+        site: &JobSite,
+        service: &ServiceSpec,
+        sink: &dyn OutputSink,
+        cancel: &Cancel,
+    ) -> StepOutcome {
+        let place = match self.of(site) {
+            Ok(place) => place,
+            Err(error) => return StepEnd::Infrastructure { message: error.message },
+        };
+        match self.maker.run_service(&self.workspace, site, service, sink, cancel) {
+            Some(running) => running.await,
+            None => StepEnd::Infrastructure {
+                message: format!(
+                    "{} runs no containers beside a job, and service `{}` is the image {}",
+                    place.host.describe(),
+                    service.name,
+                    service.image
+                ),
+            },
         }
     }
 
@@ -133,6 +180,30 @@ impl<M: Maker> Executor for Housed<M> {
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, StepOutcome> {
         Box::pin(self.run_step(site, step, sink, cancel))
+    }
+
+    fn run_service<'a>(
+        &'a self,
+        site: &'a JobSite,
+        service: &'a ServiceSpec,
+        sink: &'a dyn OutputSink,
+        cancel: &'a Cancel,
+    ) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(self.run_service(site, service, sink, cancel))
+    }
+
+    fn takes_connections<'a>(
+        &'a self,
+        site: &'a JobSite,
+        container: Option<&'a str>,
+        port: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ExecError>> {
+        Box::pin(async move {
+            match container {
+                Some(name) => self.of(site)?.reaches(self.maker.service_host(name), port).await,
+                None => self.of(site)?.listens(port).await,
+            }
+        })
     }
 
     fn read_control<'a>(

@@ -11,6 +11,7 @@ pub(super) mod host;
 pub(super) mod housed;
 pub(super) mod marker;
 mod pack;
+mod port;
 pub(super) mod program;
 pub(super) mod site;
 mod step;

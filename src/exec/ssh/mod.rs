@@ -370,6 +370,15 @@ impl Executor for Ssh {
         Box::pin(self.run_step(site, step, sink, cancel))
     }
 
+    fn takes_connections<'a>(
+        &'a self,
+        site: &'a JobSite,
+        _container: Option<&'a str>,
+        port: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ExecError>> {
+        Box::pin(async move { self.of(site)?.site.listens(port).await })
+    }
+
     fn read_control<'a>(
         &'a self,
         site: &'a JobSite,
