@@ -40,15 +40,15 @@ pub(super) struct Choose {
 }
 
 impl Choose {
-    /// What is chosen.
-    pub(super) fn choice(&self, plan: &Plan, root: &Path) -> Result<Choice, CliError> {
+    /// What is chosen, over what is known already.
+    pub(super) fn choice(&self, plan: &Plan, root: &Path, base: Choice) -> Result<Choice, CliError> {
         let selection = Selection {
             jobs: self.job.clone(),
             tags: self.tag.clone(),
             from: self.from.clone(),
             skip: self.skip.clone(),
         };
-        let mut choice = Choice::default();
+        let mut choice = base;
         if self.only_failed {
             let last = past_runs(plan, root)?.into_iter().next();
             let last = last.ok_or_else(|| {
@@ -132,7 +132,7 @@ impl Choose {
 }
 
 /// Earlier runs of a workflow in this project that have ended, newest first.
-fn past_runs(plan: &Plan, root: &Path) -> Result<Vec<Entry>, CliError> {
+pub(super) fn past_runs(plan: &Plan, root: &Path) -> Result<Vec<Entry>, CliError> {
     let all = store::list(root).map_err(|e| CliError::Infrastructure(e.to_string()))?;
     let of_this = |entry: &Entry| {
         entry.brief().is_ok_and(|brief| {
@@ -295,7 +295,7 @@ mod tests {
     fn a_dry_run_says_what_and_why() {
         let root = tempfile::tempdir().expect("tempdir");
         let choose = Choose { skip: vec!["c".into()], ..Choose::default() };
-        let choice = choose.choice(&plan(), root.path()).expect("chosen");
+        let choice = choose.choice(&plan(), root.path(), Choice::default()).expect("chosen");
         let text = dry_run(&plan(), &choice, false).expect("text");
         assert_eq!(
             text,
@@ -310,7 +310,8 @@ mod tests {
     fn an_artifact_that_nobody_has_is_told_before_anything_runs() {
         let root = tempfile::tempdir().expect("tempdir");
         let choose = Choose { from: vec!["b".into()], ..Choose::default() };
-        let error = choose.choice(&plan(), root.path()).expect_err("no artifact").to_string();
+        let error =
+            choose.choice(&plan(), root.path(), Choice::default()).expect_err("no artifact").to_string();
         assert!(error.contains("`data`") && error.contains("`a`") && error.contains("--from b"), "{error}");
     }
 }

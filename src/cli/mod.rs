@@ -3,6 +3,7 @@
 
 mod args;
 mod build;
+mod changes;
 mod check;
 mod choose;
 mod clean;

@@ -2,7 +2,7 @@
 //! artifacts taken over from an earlier one.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,17 +41,27 @@ impl Choice {
     pub fn resume(entry: &Entry, plan: &Plan) -> Result<Choice, ReadError> {
         let found = record::read(&entry.journal())?;
         let progress = replay(&found.events);
-        let presets = progress.presets(plan, &entry.artifacts(), Keep::Ended);
+        let presets = progress.presets(plan, &entry.artifacts(), Keep::Ended, &HashSet::new());
         let source = Source::Same { run: entry.id.clone(), found: Arc::new(found) };
         Ok(Choice { presets, source, results: progress.results, ..Choice::default() })
     }
 
     /// Begins a new run with what succeeded in an earlier one.
     pub fn rerun_failed(entry: &Entry, plan: &Plan) -> Result<Choice, ReadError> {
+        Choice::rerun_affected(entry, plan, &HashSet::new())
+    }
+
+    /// Begins a new run with what succeeded in an earlier one, but for these jobs and what comes after
+    /// them.
+    pub fn rerun_affected(
+        entry: &Entry,
+        plan: &Plan,
+        affected: &HashSet<JobId>,
+    ) -> Result<Choice, ReadError> {
         let found = record::read(&entry.journal())?;
         let artifacts = entry.artifacts();
         let progress = replay(&found.events);
-        let presets = progress.presets(plan, &artifacts, Keep::Succeeded);
+        let presets = progress.presets(plan, &artifacts, Keep::Succeeded, affected);
         let source = Source::Other { run: entry.id.clone(), artifacts };
         Ok(Choice { presets, source, results: progress.results, ..Choice::default() })
     }

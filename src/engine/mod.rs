@@ -32,4 +32,4 @@ pub mod rundir;
 pub mod select;
 mod service;
 mod step;
-mod unchanged;
+pub mod unchanged;

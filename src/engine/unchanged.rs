@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use globset::{GlobBuilder, GlobSetBuilder};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::artifact;
 use super::event::{EventKind, Level};
@@ -150,8 +150,13 @@ fn add_tree(hash: &mut blake3::Hasher, root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The files of a project that one of the globs matches, in order; what git ignores does not count.
-fn matching(project: &Path, globs: &[String]) -> io::Result<Vec<PathBuf>> {
+/// Whether a rule's globs match one of these paths, which are relative to the project.
+pub fn any_matches(globs: &[String], paths: &[&Path]) -> bool {
+    // Globs that cannot be read are an error of the job when it runs.
+    glob_set(globs).is_ok_and(|set| paths.iter().any(|path| set.is_match(path)))
+}
+
+fn glob_set(globs: &[String]) -> io::Result<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for glob in globs {
         let glob = glob.strip_prefix("./").unwrap_or(glob).trim_end_matches('/');
@@ -161,7 +166,12 @@ fn matching(project: &Path, globs: &[String]) -> io::Result<Vec<PathBuf>> {
             set.add(glob.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?);
         }
     }
-    let set = set.build().map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+    set.build().map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
+}
+
+/// The files of a project that one of the globs matches, in order; what git ignores does not count.
+fn matching(project: &Path, globs: &[String]) -> io::Result<Vec<PathBuf>> {
+    let set = glob_set(globs)?;
     let mut files = Vec::new();
     let walk = ignore::WalkBuilder::new(project)
         .hidden(false)

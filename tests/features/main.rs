@@ -16,4 +16,5 @@ mod queue;
 mod regressions;
 mod results;
 mod steps;
+mod watching;
 mod webhooks;

@@ -3,22 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::cli::changes::{State, state};
 use crate::cli::machine::{Machine, Reach};
 use crate::eval::io::{EvalIo, FileKind, System};
 use crate::eval::world::World;
-
-/// What tells that a file is not what it was: change time, size, inode; `None` when it is absent.
-pub(super) type State = Option<(i64, i64, u64, u64)>;
-
-/// The state of a file.
-pub(super) fn state(path: &Path) -> State {
-    let m = std::fs::metadata(path).ok()?;
-    Some((m.ctime(), m.ctime_nsec(), m.size(), m.ino()))
-}
 
 /// Texts by absolute path, and the files that were read.
 #[derive(Default)]

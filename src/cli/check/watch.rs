@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::overlay::{Overlay, State, state};
+use super::overlay::Overlay;
 use super::{CheckArgs, files, settings, write};
 use crate::cli::args::Global;
+use crate::cli::changes::{State, state};
 use crate::cli::error::{CliError, Exit};
 
 /// Time between looks at the files.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::engine::event::{Event, EventKind, Failure, JobResult, Name, RunResult, SkipReason, StepEnd};
 use crate::engine::executor::safe_file_name;
-use crate::engine::machine::Preset;
+use crate::engine::machine::{JobId, Preset};
 use crate::workflow::plan::{Job, Plan};
 
 /// How a job ended.
@@ -85,11 +85,18 @@ impl Progress {
 
     /// What becomes of each job when the run goes on. A job is only kept when all that it needs is,
     /// and when the artifacts that others will ask of it are still below `artifacts`.
-    pub fn presets(&self, plan: &Plan, artifacts: &Path, keep: Keep) -> Vec<Preset> {
+    pub fn presets(
+        &self,
+        plan: &Plan,
+        artifacts: &Path,
+        keep: Keep,
+        affected: &HashSet<JobId>,
+    ) -> Vec<Preset> {
         let ids: HashMap<&str, usize> =
             plan.jobs.iter().enumerate().map(|(id, job)| (job.name.as_str(), id)).collect();
         let id = |name: &String| ids.get(name.as_str()).copied();
-        let mut presets: Vec<Preset> = plan.jobs.iter().map(|job| self.preset(job, keep)).collect();
+        let preset = |(id, job)| if affected.contains(&id) { Preset::Run } else { self.preset(job, keep) };
+        let mut presets: Vec<Preset> = plan.jobs.iter().enumerate().map(preset).collect();
         // Jobs that begin anew because something before them does; so do all jobs of such a call.
         let mut anew = vec![false; plan.jobs.len()];
         loop {
