@@ -25,6 +25,10 @@ impl EventSink for Recorder {
 }
 
 impl Recorder {
+    pub(crate) fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.0.lock().expect("unpoisoned"))
+    }
+
     fn has_line(&self, line: &str) -> bool {
         let is_it =
             |event: &Event| matches!(&event.kind, EventKind::Log { text, .. } if text.to_text() == line);

@@ -4,3 +4,4 @@ mod harness;
 mod regressions;
 mod resume;
 mod semantics;
+mod simulated;
