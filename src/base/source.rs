@@ -90,11 +90,14 @@ impl Source {
         }
     }
 
-    /// Line and column, both counted from 1, the column in bytes (as Nix counts).
+    /// Line and column, both counted from 1, the column in bytes (as Nix counts). A lone carriage return ends a
+    /// line too, as it ends a comment.
     pub fn line_col(&self, offset: u32) -> (u32, u32) {
         let starts = self.lines.get_or_init(|| {
             let mut v = vec![0u32];
-            v.extend(memchr::memchr_iter(b'\n', &self.text).map(|i| i as u32 + 1));
+            let ends = memchr::memchr2_iter(b'\n', b'\r', &self.text);
+            let ends = ends.filter(|&i| self.text[i] == b'\n' || self.text.get(i + 1) != Some(&b'\n'));
+            v.extend(ends.map(|i| i as u32 + 1));
             v
         });
         let line = starts.partition_point(|&s| s <= offset).max(1);

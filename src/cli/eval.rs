@@ -29,7 +29,7 @@ Examples:
 
 /// Evaluate Nix expressions and print their values, as `nix-instantiate --eval` does
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub(super) struct EvalArgs {
     /// Files, `<names>` of the search path, expressions with `-E`, or `-` for standard input
     #[arg(value_name = "FILE")]

@@ -49,7 +49,8 @@ pub(super) struct Evaluation {
 impl Evaluation {
     /// Settings of the evaluator, and where nixpkgs is.
     pub(super) fn settings(&self) -> Result<(Settings, Option<PathBuf>), CliError> {
-        let resolved = self.nix.resolve()?;
+        let mut resolved = self.nix.resolve()?;
+        with_fetch_tree(&mut resolved.settings);
         for warning in &resolved.warnings {
             eprintln!("warning: {warning}");
         }
@@ -74,10 +75,18 @@ fn project_of(dir: &Path) -> Result<PathBuf, CliError> {
     Ok(root.unwrap_or(dir))
 }
 
+/// Workflows may call `fetchTree`, as anything may that is evaluated from a flake.
+fn with_fetch_tree(settings: &mut Settings) {
+    if !settings.feature("fetch-tree") {
+        settings.features.push("fetch-tree".into());
+    }
+}
+
 /// What the command line asks to evaluate.
 pub(super) fn request(target: Target, evaluation: &Evaluation, all: bool) -> Result<Request, CliError> {
     let current_dir = std::env::current_dir().map_err(CliError::io("finding the current directory"))?;
-    let resolved = evaluation.nix.resolve()?;
+    let mut resolved = evaluation.nix.resolve()?;
+    with_fetch_tree(&mut resolved.settings);
     for warning in &resolved.warnings {
         eprintln!("warning: {warning}");
     }

@@ -25,7 +25,7 @@ pub(super) fn plain(error: &EvalError, show_trace: bool) -> String {
     }
     line(&mut text, &error.text());
     let span = if error.nix_span.is_none() { error.span } else { error.nix_span };
-    if let Some(place) = span.resolve().filter(|_| !(error.placeless && traced)) {
+    if let Some(place) = at(span, error.nix_offset).filter(|_| !error.placeless) {
         place_lines(&mut text, "", &place);
     }
     if let Some(names) = one_of(&error.suggestions) {
@@ -135,7 +135,7 @@ fn is_call_frame(text: &str) -> bool {
 
 /// Writes the trace; whether there was any.
 fn trace(out: &mut String, error: &EvalError, show_trace: bool) -> bool {
-    let mut seen: HashSet<(String, SpanId)> = HashSet::new();
+    let mut seen: HashSet<(String, SpanId, Option<u32>)> = HashSet::new();
     let mut skipped: Vec<&TraceFrame> = Vec::new();
     let (mut count, mut truncated, mut any) = (0, false, false);
     for of in error.trace() {
@@ -147,7 +147,7 @@ fn trace(out: &mut String, error: &EvalError, show_trace: bool) -> bool {
         if truncated && !of.user {
             continue;
         }
-        if !seen.insert((of.text.clone(), of.span)) {
+        if !seen.insert((of.text.clone(), of.span, of.offset)) {
             skipped.push(of);
             continue;
         }
@@ -166,7 +166,7 @@ fn trace(out: &mut String, error: &EvalError, show_trace: bool) -> bool {
 fn frame(out: &mut String, of: &TraceFrame) -> usize {
     out.push('\n');
     line(out, &format!("… {}", of.text));
-    let place = of.span.resolve();
+    let place = at(of.span, of.offset);
     if let Some(place) = &place {
         place_lines(out, "  ", place);
     }
@@ -181,6 +181,11 @@ fn duplicates(out: &mut String, skipped: &mut Vec<&TraceFrame>) -> usize {
         skipped.clear();
     }
     skipped.drain(..).map(|of| frame(out, of)).sum()
+}
+
+/// The place of a span, or of an offset in the same text.
+fn at(span: SpanId, offset: Option<u32>) -> Option<Place> {
+    span.resolve().map(|place| Place { start: offset.unwrap_or(place.start), ..place })
 }
 
 /// `at FILE:LINE:COLUMN:` and the lines around it.

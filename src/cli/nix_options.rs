@@ -244,7 +244,7 @@ fn defaults() -> Settings {
         system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         store_dir: set("NIX_STORE_DIR").unwrap_or_else(|| "/nix/store".into()),
         search_path: Vec::new(),
-        features: vec!["fetch-tree".into()],
+        features: Vec::new(),
         pure_eval: false,
         trace_verbose: false,
         lints: Lints::default(),

@@ -20,7 +20,7 @@ Examples:
 
 /// Say whether files are valid Nix; evaluates nothing
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
 pub(super) struct ParseArgs {
     /// Files, expressions with `-E`, or `-` for standard input
     #[arg(value_name = "FILE", required = true)]

@@ -210,14 +210,17 @@ impl<'h> Evaluation<'h> {
         };
         let region = fill(self, frame);
         let r = match self.check_stack(span) {
-            Ok(()) => (b.run)(self, frame.slots(b.arity), span),
+            Ok(()) => {
+                let slots = frame.slots(b.arity);
+                (b.run)(self, slots, span).map_err(|e| builtin_trace(e, b.name, slots, span))
+            }
             Err(e) => Err(e),
         };
         self.frames.pop(n);
         match (r, region) {
             (Ok(v), Some(region)) => Ok(self.heap.end_region(region, v)),
             (Ok(v), None) => Ok(v),
-            (Err(e), _) => Err(builtin_trace(e, b.name, span)),
+            (Err(e), _) => Err(e),
         }
     }
 
@@ -396,8 +399,8 @@ fn call_trace<'h>(e: Box<EvalError>, code: &'h Code<'h>, span: SpanId) -> Box<Ev
 
 #[cold]
 #[inline(never)]
-fn builtin_trace(e: Box<EvalError>, name: &str, span: SpanId) -> Box<EvalError> {
-    let e = e.of_builtin(span);
+fn builtin_trace(e: Box<EvalError>, name: &str, slots: &[Slot<'_>], span: SpanId) -> Box<EvalError> {
+    let e = super::builtins::arguments::trace(e.unplace(span).of_builtin(span), name, slots);
     // What `addErrorContext` adds says enough.
     if name == "addErrorContext" { e } else { e.context(format!("while calling the '{name}' builtin"), span) }
 }

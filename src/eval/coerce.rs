@@ -1,8 +1,9 @@
 //! Conversion to strings, contexts, and short descriptions of values for messages.
 
 use super::Evaluation;
-use super::error::{ErrorKind, EvalError};
+use super::error::EvalError;
 use super::heap::{Env, Frame};
+use super::operator::Sides;
 use super::step::Arith;
 use super::value::{Res, Slot, Value};
 use crate::base::source::SpanId;
@@ -66,7 +67,8 @@ impl<'h> Evaluation<'h> {
         match self.force_value(v)? {
             Value::Str(s) => out.push(s),
             Value::Path(p) if copy => {
-                let (path, context) = super::builtins::store::copy_to_store(self, p.bytes, span)?;
+                let (path, context) = super::builtins::store::copy_to_store(self, p.bytes, span)
+                    .map_err(|e| e.without_place())?;
                 out.bytes.extend_from_slice(path);
                 out.context.push(context);
             }
@@ -132,7 +134,14 @@ impl<'h> Evaluation<'h> {
     }
 
     /// `a + b`
-    pub fn add(&mut self, a: Value<'h>, b: Value<'h>, l: SpanId, r: SpanId, span: SpanId) -> Res<Value<'h>> {
+    pub(super) fn add(
+        &mut self,
+        a: Value<'h>,
+        b: Value<'h>,
+        sides: Sides<'h>,
+        span: SpanId,
+    ) -> Res<Value<'h>> {
+        let (l, r) = (sides.left.span, sides.right.span);
         if let (Value::Str(x), Value::Str(y)) = (a, b)
             && y.context.is_empty()
         {
@@ -149,17 +158,21 @@ impl<'h> Evaluation<'h> {
                     } else {
                         b" to a float"
                     });
-                    Err(EvalError::type_error(text, r))
+                    Err(EvalError::type_error(text, r).nix_at_offset(span, sides.right_start(b"+")))
                 }
             },
             Value::Path(p) => {
-                let s = self.coerce_to_str(b, Coerce::Strict, false, r)?;
+                let s = self
+                    .coerce_to_str(b, Coerce::Strict, false, r)
+                    .map_err(|e| sides.segment(e, false, span))?;
                 self.path_of(&[p.bytes, s.bytes], s.context, span)
             }
             _ => {
                 let mut out = StringBuilder::default();
-                self.coerce(a, Coerce::Strict, true, &mut out, l)?;
-                self.coerce(b, Coerce::Strict, true, &mut out, r)?;
+                self.coerce(a, Coerce::Strict, true, &mut out, l)
+                    .map_err(|e| sides.segment(e, true, span))?;
+                self.coerce(b, Coerce::Strict, true, &mut out, r)
+                    .map_err(|e| sides.segment(e, false, span))?;
                 self.make_room(out.bytes.len(), span)?;
                 Ok(out.finish(self, span))
             }
@@ -172,15 +185,16 @@ impl<'h> Evaluation<'h> {
     pub(super) fn add_to_coerced(
         &mut self,
         a: Value<'h>,
-        (l, r): (&'h Expr<'h>, &'h Expr<'h>),
+        sides: Sides<'h>,
         span: SpanId,
         frame: Frame<'h>,
         env: Env<'h>,
     ) -> Res<Value<'h>> {
         let mut out = StringBuilder::default();
-        self.coerce(a, Coerce::Strict, false, &mut out, l.span)?;
+        let (l, r) = (sides.left, sides.right);
+        self.coerce(a, Coerce::Strict, false, &mut out, l.span).map_err(|e| sides.segment(e, true, span))?;
         let b = self.eval(r, frame, env)?;
-        self.coerce(b, Coerce::Strict, false, &mut out, r.span)?;
+        self.coerce(b, Coerce::Strict, false, &mut out, r.span).map_err(|e| sides.segment(e, false, span))?;
         self.make_room(out.bytes.len(), span)?;
         Ok(out.finish(self, span))
     }
@@ -211,10 +225,8 @@ impl<'h> Evaluation<'h> {
                 out.bytes.extend_from_slice(p.bytes);
                 continue;
             }
-            self.coerce(v, Coerce::Strict, !path, &mut out, part.span).map_err(|e| match e.kind {
-                ErrorKind::Type => e.context("while evaluating a path segment", part.span),
-                _ => e,
-            })?;
+            self.coerce(v, Coerce::Strict, !path, &mut out, part.span)
+                .map_err(|e| super::operator::hole(e, part.span))?;
         }
         if path {
             return self.path_of(&[&out.bytes], &out.context, span);

@@ -60,6 +60,8 @@ pub struct TraceFrame {
     pub text: String,
     /// Where.
     pub span: SpanId,
+    /// The offset that Nix tells, where that is not the beginning of the span.
+    pub offset: Option<u32>,
     /// Whether `builtins.addErrorContext` added it: always shown.
     pub user: bool,
     /// The frame inside of it.
@@ -77,6 +79,8 @@ pub struct EvalError {
     pub span: SpanId,
     /// Where Nix says it is, if elsewhere; [`SpanId::NONE`] beside `placeless` if nowhere.
     pub nix_span: SpanId,
+    /// The offset that Nix tells, where that is not the beginning of `nix_span`.
+    pub nix_offset: Option<u32>,
     /// Whether Nix gives it no place of its own, as for what builtins find wrong: the frame of the call tells it.
     pub placeless: bool,
     /// Names that may have been meant.
@@ -88,7 +92,7 @@ pub struct EvalError {
 }
 
 /// Frames kept of a trace; more say nothing.
-const MAX_TRACE: u32 = 1000;
+const MAX_TRACE: u32 = 12_000;
 
 impl EvalError {
     /// An error of this kind.
@@ -99,6 +103,7 @@ impl EvalError {
             message: message.as_ref().into(),
             span,
             nix_span: SpanId::NONE,
+            nix_offset: None,
             placeless: matches!(kind, ErrorKind::Throw | ErrorKind::Abort),
             suggestions: Rc::new([]),
             diagnostics: Rc::new([]),
@@ -131,6 +136,9 @@ impl EvalError {
         if self.span.is_none() {
             self.span = span;
         }
+        if self.kind == ErrorKind::InfiniteRecursion && self.nix_span.is_none() && self.trace.is_none() {
+            self.nix_span = span;
+        }
         self
     }
 
@@ -139,6 +147,91 @@ impl EvalError {
     pub fn nix_at(mut self: Box<Self>, span: SpanId) -> Box<EvalError> {
         self.nix_span = span;
         self
+    }
+
+    /// Sets the place and offset that Nix tells.
+    #[cold]
+    pub fn nix_at_offset(mut self: Box<Self>, span: SpanId, offset: Option<u32>) -> Box<EvalError> {
+        self.nix_span = span;
+        self.nix_offset = offset;
+        self.placeless = false;
+        self
+    }
+
+    /// Marks an error that Nix gives no place of its own.
+    #[cold]
+    pub fn without_place(mut self: Box<Self>) -> Box<EvalError> {
+        self.placeless = true;
+        self
+    }
+
+    /// Whether nothing was added to the trace yet.
+    pub fn untraced(&self) -> bool {
+        self.trace.is_none()
+    }
+
+    /// Moves what stands at `from` to an offset, which is where Nix says it is: the error, and the frames since
+    /// the last call of a builtin.
+    #[cold]
+    pub fn move_to(mut self: Box<Self>, from: SpanId, offset: Option<u32>) -> Box<EvalError> {
+        if self.span == from && self.nix_span.is_none() {
+            self.nix_span = from;
+            self.nix_offset = offset;
+        }
+        self.each_new_frame(|frame| {
+            if frame.span == from {
+                frame.offset = offset;
+            }
+            true
+        });
+        self
+    }
+
+    /// Takes the place from what stands at `from`: the error, and the frames since the last call of a builtin.
+    /// Nix passes no place on to what builtins and `==` do.
+    #[cold]
+    pub fn unplace(mut self: Box<Self>, from: SpanId) -> Box<EvalError> {
+        if self.span == from && self.nix_span.is_none() {
+            self.placeless = true;
+        }
+        self.each_new_frame(|frame| {
+            if frame.span != from {
+                return true;
+            }
+            frame.span = SpanId::NONE;
+            frame.text != "from call site"
+        });
+        self
+    }
+
+    /// Changes the frames, outermost first, up to that of the call of a builtin; those for which `keep` answers
+    /// no are left out. Frames that a remembered failure shares stay as they are.
+    fn each_new_frame(&mut self, mut keep: impl FnMut(&mut TraceFrame) -> bool) {
+        let mut kept: Vec<Rc<TraceFrame>> = Vec::new();
+        let mut rest = self.trace.take();
+        while let Some(mut frame) = rest.take() {
+            let is_call = frame.text.starts_with("while calling the '");
+            let Some(open) = Rc::get_mut(&mut frame).filter(|_| !is_call) else {
+                rest = Some(frame);
+                break;
+            };
+            rest = open.inner.take();
+            if keep(open) {
+                kept.push(frame);
+            }
+        }
+        for mut frame in kept.into_iter().rev() {
+            if let Some(open) = Rc::get_mut(&mut frame) {
+                open.inner = rest.take();
+            }
+            rest = Some(frame);
+        }
+        self.trace = rest;
+    }
+
+    /// The text of the outermost frame.
+    pub fn outermost(&self) -> Option<&str> {
+        self.trace.as_ref().map(|f| f.text.as_str())
     }
 
     /// Marks an error that a builtin called at `span` has found itself.
@@ -154,20 +247,37 @@ impl EvalError {
     /// Adds an outer frame to the trace.
     #[cold]
     pub fn context(self: Box<Self>, text: impl Into<String>, span: SpanId) -> Box<EvalError> {
-        self.push(text.into(), span, false)
+        self.push(text.into(), span, None, false)
+    }
+
+    /// Adds an outer frame that Nix places at an offset.
+    #[cold]
+    pub fn context_at(
+        self: Box<Self>,
+        text: impl Into<String>,
+        span: SpanId,
+        offset: Option<u32>,
+    ) -> Box<EvalError> {
+        self.push(text.into(), span, offset, false)
     }
 
     /// Adds an outer frame from `builtins.addErrorContext`.
     #[cold]
     pub fn user_context(self: Box<Self>, text: impl Into<String>) -> Box<EvalError> {
-        self.push(text.into(), SpanId::NONE, true)
+        self.push(text.into(), SpanId::NONE, None, true)
     }
 
-    fn push(mut self: Box<Self>, text: String, span: SpanId, user: bool) -> Box<EvalError> {
+    fn push(
+        mut self: Box<Self>,
+        text: String,
+        span: SpanId,
+        offset: Option<u32>,
+        user: bool,
+    ) -> Box<EvalError> {
         if self.depth < MAX_TRACE {
             self.depth += 1;
             let inner = self.trace.take();
-            self.trace = Some(Rc::new(TraceFrame { text, span, user, inner }));
+            self.trace = Some(Rc::new(TraceFrame { text, span, offset, user, inner }));
         }
         self
     }

@@ -263,8 +263,10 @@ impl<'h> Evaluation<'h> {
         self.nested(span, |ev| {
             match v {
                 Value::List(l) if seen.insert(std::ptr::from_ref(l).cast()) => {
-                    for s in l.items {
-                        ev.deep(s, span, seen)?;
+                    for (i, s) in l.items.iter().enumerate() {
+                        ev.deep(s, span, seen).map_err(|e| {
+                            e.context(format!("while evaluating list element at index {i}"), SpanId::NONE)
+                        })?;
                     }
                 }
                 Value::Attrs(a) if seen.insert(std::ptr::from_ref(a).cast()) => {

@@ -18,6 +18,7 @@ mod delay;
 mod evaluation;
 mod force;
 pub mod import;
+mod operator;
 mod print;
 pub mod step;
 pub mod toml;

@@ -4,6 +4,7 @@ use super::Evaluation;
 use super::delay::Place;
 use super::error::{ErrorKind, EvalError};
 use super::heap::{Env, Frame};
+use super::operator::Sides;
 use super::value::{Attrs, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
@@ -39,7 +40,9 @@ impl<'h> Evaluation<'h> {
                 r
             }
             Kind::If(i) => {
-                let branch = if self.condition(i.cond, frame, env)? { i.then } else { i.otherwise };
+                let what = "while evaluating a branch condition";
+                let yes = self.condition_of(i.cond, what, e.span, frame, env)?;
+                let branch = if yes { i.then } else { i.otherwise };
                 self.eval(branch, frame, env)
             }
             Kind::Binary(op, l, r) => self.binary(*op, l, r, e.span, frame, env),
@@ -68,7 +71,7 @@ impl<'h> Evaluation<'h> {
             Kind::Interp { parts, path } => self.interpolate(parts, *path, e.span, frame, env),
             Kind::Not(x) => match self.condition(x, frame, env) {
                 Ok(b) => Ok(Value::Bool(!b)),
-                Err(err) => Err(err.context("in the argument of the not operator", x.span)),
+                Err(err) => Err(super::operator::negated(err, x)),
             },
             _ => self.eval_rare(e, frame, env),
         }
@@ -104,7 +107,8 @@ impl<'h> Evaluation<'h> {
                 Ok(Value::Bool(true))
             }
             Kind::Assert(Assert { cond, text, body }) => {
-                if !self.condition(cond, frame, env)? {
+                let what = "in the condition of the assert statement";
+                if !self.condition_of(cond, what, e.span, frame, env)? {
                     return Err(self.assertion_failed(cond, text, e.span, frame, env));
                 }
                 self.eval(body, frame, env)
@@ -205,7 +209,12 @@ impl<'h> Evaluation<'h> {
                     self.no_context(s, d.name.span)?;
                     s.symbol()
                 }
-                v => return Err(self.expected("a string", v, d.name.span)),
+                v => {
+                    return Err(self
+                        .expected("a string", v, d.name.span)
+                        .nix_at(d.span)
+                        .context("while evaluating the name of a dynamic attribute", d.span));
+                }
             };
             let clash =
                 set.find(name).map(|x| x.span).or_else(|| extra.iter().find(|x| x.0 == name).map(|x| x.1));
@@ -381,19 +390,48 @@ impl<'h> Evaluation<'h> {
         frame: Frame<'h>,
         env: Env<'h>,
     ) -> Res<Value<'h>> {
+        let sides = Sides { left: l, right: r };
         match op {
-            BinOp::And => Ok(Value::Bool(self.condition(l, frame, env)? && self.condition(r, frame, env)?)),
-            BinOp::Or => Ok(Value::Bool(self.condition(l, frame, env)? || self.condition(r, frame, env)?)),
-            BinOp::Implies => {
-                Ok(Value::Bool(!self.condition(l, frame, env)? || self.condition(r, frame, env)?))
+            BinOp::And | BinOp::Or | BinOp::Implies => {
+                let first = self.condition(l, frame, env).map_err(|e| sides.operand(e, op, true, span))?;
+                // What decides alone: false for `&&` and `->`, true for `||`.
+                if first == (op == BinOp::Or) {
+                    return Ok(Value::Bool(op != BinOp::And));
+                }
+                let second = self.condition(r, frame, env).map_err(|e| sides.operand(e, op, false, span))?;
+                Ok(Value::Bool(second))
             }
             BinOp::Update => {
-                let b = self.eval(r, frame, env)?;
-                let Value::Attrs(b) = b else { return Err(self.expected("a set", b, r.span)) };
-                let a = self.eval(l, frame, env)?;
-                let Value::Attrs(a) = a else { return Err(self.expected("a set", a, l.span)) };
+                let b = self.operand_set(r, frame, env).map_err(|e| sides.operand(e, op, false, span))?;
+                let a = self.operand_set(l, frame, env).map_err(|e| sides.operand(e, op, true, span))?;
                 Ok(Value::Attrs(self.update(a, b)))
             }
+            BinOp::Add | BinOp::Concat | BinOp::Eq | BinOp::Ne => {
+                self.binary_of_values(op, sides, span, frame, env)
+            }
+            _ => self.calculate(op, sides, span, frame, env).map_err(|e| sides.operator(e, op, span)),
+        }
+    }
+
+    fn operand_set(&mut self, e: &'h Expr<'h>, frame: Frame<'h>, env: Env<'h>) -> Res<&'h Attrs<'h>> {
+        match self.eval(e, frame, env)? {
+            Value::Attrs(a) => Ok(a),
+            v => Err(self.expected("a set", v, e.span)),
+        }
+    }
+
+    /// The operators that Nix makes calls of builtins of.
+    #[inline(always)]
+    fn calculate(
+        &mut self,
+        op: BinOp,
+        sides: Sides<'h>,
+        span: SpanId,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Value<'h>> {
+        let (l, r) = (sides.left, sides.right);
+        match op {
             BinOp::Gt | BinOp::Le => {
                 let b = self.eval(r, frame, env)?;
                 let a = self.eval(l, frame, env)?;
@@ -402,39 +440,58 @@ impl<'h> Evaluation<'h> {
             }
             _ => {
                 let a = self.eval(l, frame, env)?;
-                if op == BinOp::Add
-                    && !matches!(a, Value::Int(..) | Value::Float(..) | Value::Str(_) | Value::Path(_))
-                {
-                    return self.add_to_coerced(a, (l, r), span, frame, env);
-                }
                 let b = self.eval(r, frame, env)?;
                 match (op, a, b) {
-                    (BinOp::Add, Value::Int(_, x), Value::Int(_, y)) if x.checked_add(y).is_some() => {
-                        Ok(Value::Int(SpanId::NONE, x.wrapping_add(y)))
-                    }
                     (BinOp::Sub, Value::Int(_, x), Value::Int(_, y)) if x.checked_sub(y).is_some() => {
                         Ok(Value::Int(SpanId::NONE, x.wrapping_sub(y)))
                     }
                     (BinOp::Lt, Value::Int(_, x), Value::Int(_, y)) => Ok(Value::Bool(x < y)),
                     (BinOp::Ge, Value::Int(_, x), Value::Int(_, y)) => Ok(Value::Bool(x >= y)),
-                    (BinOp::Eq, Value::Int(_, x), Value::Int(_, y)) => Ok(Value::Bool(x == y)),
-                    (BinOp::Add, ..) => self.add(a, b, l.span, r.span, span),
                     (BinOp::Sub, ..) => self.arithmetic(Arith::Sub, a, b, span),
                     (BinOp::Mul, ..) => self.arithmetic(Arith::Mul, a, b, span),
                     (BinOp::Div, ..) => self.arithmetic(Arith::Div, a, b, span),
                     (BinOp::Lt, ..) => Ok(Value::Bool(self.less_than(a, b, span)?)),
-                    (BinOp::Ge, ..) => Ok(Value::Bool(!self.less_than(a, b, span)?)),
-                    (BinOp::Eq, ..) => Ok(Value::Bool(self.equal(a, b, span)?)),
-                    (BinOp::Ne, ..) => Ok(Value::Bool(!self.equal(a, b, span)?)),
-                    _ => self.concat(a, b, l.span, r.span, span),
+                    _ => Ok(Value::Bool(!self.less_than(a, b, span)?)),
                 }
             }
         }
     }
 
+    /// `+`, `++`, `==` and `!=`.
+    #[inline(always)]
+    fn binary_of_values(
+        &mut self,
+        op: BinOp,
+        sides: Sides<'h>,
+        span: SpanId,
+        frame: Frame<'h>,
+        env: Env<'h>,
+    ) -> Res<Value<'h>> {
+        let (l, r) = (sides.left, sides.right);
+        let a = self.eval(l, frame, env)?;
+        if op == BinOp::Add
+            && !matches!(a, Value::Int(..) | Value::Float(..) | Value::Str(_) | Value::Path(_))
+        {
+            return self.add_to_coerced(a, sides, span, frame, env);
+        }
+        let b = self.eval(r, frame, env)?;
+        match (op, a, b) {
+            (BinOp::Add, Value::Int(_, x), Value::Int(_, y)) if x.checked_add(y).is_some() => {
+                return Ok(Value::Int(SpanId::NONE, x.wrapping_add(y)));
+            }
+            (BinOp::Eq, Value::Int(_, x), Value::Int(_, y)) => return Ok(Value::Bool(x == y)),
+            (BinOp::Add, ..) => self.add(a, b, sides, span),
+            (BinOp::Eq, ..) => self.equal(a, b, span).map(Value::Bool),
+            (BinOp::Ne, ..) => self.equal(a, b, span).map(|same| Value::Bool(!same)),
+            _ => self.concat(a, b, l.span, r.span, span),
+        }
+        .map_err(|e| sides.operator(e, op, span))
+    }
+
     fn concat(&mut self, a: Value<'h>, b: Value<'h>, l: SpanId, r: SpanId, span: SpanId) -> Res<Value<'h>> {
-        let during =
-            |e: Box<EvalError>| e.context("while evaluating one of the elements to concatenate", span);
+        let during = |e: Box<EvalError>| {
+            e.without_place().context("while evaluating one of the elements to concatenate", span)
+        };
         let Value::List(x) = a else { return Err(during(self.expected("a list", a, l))) };
         let Value::List(y) = b else { return Err(during(self.expected("a list", b, r))) };
         if x.items.is_empty() {
@@ -464,15 +521,17 @@ impl<'h> Evaluation<'h> {
             _ => {
                 // Which operand is complained of, and as what, is Nix's order of checks.
                 let float = matches!(a, Value::Float(..)) || matches!(b, Value::Float(..));
+                let [first, second] = op.operands(float);
                 if op == Arith::Div {
                     match b {
                         Value::Int(_, 0) => return Err(EvalError::other("division by zero", span)),
                         Value::Int(..) | Value::Float(..) => {}
-                        b => return Err(self.expected("a float", b, span)),
+                        b => return Err(self.expected("a float", b, span).context(second, span)),
                     }
                 }
                 let wanted = if float { "a float" } else { "an integer" };
-                let (x, y) = (self.number(a, wanted, span)?, self.number(b, wanted, span)?);
+                let x = self.number(a, wanted, first, span)?;
+                let y = self.number(b, wanted, second, span)?;
                 let r = match op {
                     Arith::Add => x + y,
                     Arith::Sub => x - y,
@@ -485,11 +544,11 @@ impl<'h> Evaluation<'h> {
         }
     }
 
-    fn number(&mut self, v: Value<'h>, wanted: &str, span: SpanId) -> Res<f64> {
+    fn number(&mut self, v: Value<'h>, wanted: &str, during: &str, span: SpanId) -> Res<f64> {
         match v {
             Value::Int(_, n) => Ok(n as f64),
             Value::Float(_, x) => Ok(x),
-            v => Err(self.expected(wanted, v, span)),
+            v => Err(self.expected(wanted, v, span).context(during, span)),
         }
     }
 }
@@ -515,6 +574,34 @@ pub enum Arith {
     Sub,
     Mul,
     Div,
+}
+
+impl Arith {
+    /// What Nix says it evaluates while it looks at each operand.
+    fn operands(self, float: bool) -> [&'static str; 2] {
+        match self {
+            Arith::Add => [
+                "while evaluating the first argument of the addition",
+                "while evaluating the second argument of the addition",
+            ],
+            Arith::Sub => [
+                "while evaluating the first argument of the subtraction",
+                "while evaluating the second argument of the subtraction",
+            ],
+            Arith::Mul if float => [
+                "while evaluating the first of the multiplication",
+                "while evaluating the second argument of the multiplication",
+            ],
+            Arith::Mul => [
+                "while evaluating the first argument of the multiplication",
+                "while evaluating the second argument of the multiplication",
+            ],
+            Arith::Div => [
+                "while evaluating the first operand of the division",
+                "while evaluating the second operand of the division",
+            ],
+        }
+    }
 }
 
 /// What stands for an element of a list (a slot on the heap) in another list.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the language tests of a C++ Nix checkout (2.34: tests/functional/lang) through nixactions.
 #   tests/conformance/nix-lang.sh CHECKOUT [NIX-INSTANTIATE]
-# Compared are stdout for eval-okay, the exit code and the last `error:` line for eval-fail, acceptance for
-# the parse tests. With NIX-INSTANTIATE that program is put through the same rules, to see what the rules
+# Compared are stdout for eval-okay, the exit code and the last `error:` line for eval-fail (how often all of
+# stderr is the same is counted beside), acceptance for the parse tests. With NIX-INSTANTIATE that program is put through the same rules, to see what the rules
 # themselves cost. OURS=… chooses another binary than target/release/nixactions.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -39,16 +39,18 @@ suite() { # PROGRAM…
       echo "FAIL $i: $(diff "$exp" "$work/out" | head -4 | cut -c1-150 | tr '\n' ' ') $(last_error "$work/err")"; fi
   done
   echo "eval-okay: $good of $all"
-  good=0 all=0
+  good=0 all=0 whole=0
   for t in lang/eval-fail-*.nix; do
-    i=${t%.nix}; flags=(--eval --strict --show-trace)
+    i=${t%.nix}; flags=()
     if [ -e "$i.flags" ]; then read -r -a flags <<<"$(sed 's/#.*//' "$i.flags" | tr '\n' ' ')"; fi
+    flags=(--eval --strict --show-trace "${flags[@]}")
     evaluate "$@" "${flags[@]}" "$t"; code=$?
     all=$((all + 1))
+    if diff -q "$i.err.exp" "$work/err" >/dev/null; then whole=$((whole + 1)); fi
     if [ $code -eq 1 ] && [ "$(last_error "$i.err.exp")" = "$(last_error "$work/err")" ]; then good=$((good + 1)); else
       echo "FAIL $i ($code): want $(last_error "$i.err.exp") | got $(last_error "$work/err")"; fi
   done
-  echo "eval-fail: $good of $all"
+  echo "eval-fail: $good of $all; with the whole trace the same: $whole of $all"
   good=0 all=0
   for t in lang/parse-okay-*.nix; do
     evaluate "$@" --parse - <"$t"; code=$?

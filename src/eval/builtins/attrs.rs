@@ -236,5 +236,5 @@ fn group_by<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Res
 /// When it is missing, in Nix's words.
 pub fn required<'h>(a: &'h Attrs<'h>, name: &str, span: SpanId) -> Result<&'h Slot<'h>, Box<EvalError>> {
     let name = Symbol::intern(name);
-    a.get(name).ok_or_else(|| missing(name, a, span))
+    a.get(name).ok_or_else(|| missing(name, a, span).suggest(Vec::new()))
 }

@@ -27,12 +27,7 @@ fn from_json<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
         .force_str_no_context(&args[0], span)
         .map_err(during("while evaluating the first argument passed to builtins.fromJSON"))?;
     let mut reader = Reader { lexer: Lexer::new(s.bytes), span };
-    let first = reader.lexer.token();
-    let v = reader.value(ev, first)?;
-    match reader.lexer.token() {
-        Token::End => Ok(v),
-        other => Err(reader.unexpected(&other, "value", Some("end of input"))),
-    }
+    reader.whole(ev)
 }
 
 struct Reader<'t> {
@@ -43,7 +38,17 @@ struct Reader<'t> {
 impl Reader<'_> {
     #[cold]
     fn unexpected(&self, token: &Token, context: &str, expected: Option<&str>) -> Box<EvalError> {
-        EvalError::other(self.lexer.unexpected(token, context, expected), self.span)
+        let e = EvalError::other(self.lexer.unexpected(token, context, expected), self.span);
+        during("while decoding a JSON string")(e)
+    }
+
+    fn whole<'h>(&mut self, ev: &mut Evaluation<'h>) -> Res<Value<'h>> {
+        let first = self.lexer.token();
+        let v = self.value(ev, first)?;
+        match self.lexer.token() {
+            Token::End => Ok(v),
+            other => Err(self.unexpected(&other, "value", Some("end of input"))),
+        }
     }
 
     /// The value that begins with this token. Nesting is bounded by the machine stack, which the

@@ -287,7 +287,8 @@ fn generic_closure<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId)
     let a = ev.force_attrs(&args[0], span).map_err(|e| {
         e.context("while evaluating the first argument passed to builtins.genericClosure", SpanId::NONE)
     })?;
-    let start = required(a, "startSet", span)?;
+    let inside = during("in the attrset passed as argument to builtins.genericClosure");
+    let start = required(a, "startSet", span).map_err(&inside)?;
     let start = ev.force_list(start, span).map_err(|e| {
         let what = "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
         e.context(what, SpanId::NONE)
@@ -295,7 +296,7 @@ fn generic_closure<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId)
     if start.items.is_empty() {
         return Ok(Value::List(start));
     }
-    let operator = required(a, "operator", span)?;
+    let operator = required(a, "operator", span).map_err(&inside)?;
     let operator = ev.force_function(operator, span).map_err(|e| {
         let what = "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
         e.context(what, SpanId::NONE)

@@ -9,6 +9,7 @@ use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use rustc_hash::FxHashMap;
 
+pub(super) mod arguments;
 pub mod attrs;
 pub mod context;
 pub mod control;
