@@ -29,23 +29,26 @@ pub struct Linted {
 /// Which rules have looked; a suppression is unused only if its rule did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ran {
+    /// Whether evaluation gave a workflow, right or wrong.
+    pub seen: bool,
     /// Those of workflows.
     pub workflow: bool,
     /// Those of scripts.
     pub scripts: bool,
 }
 
-/// Checks a text alone: its syntax errors, and what the rules of texts find. `evaluated` says that
-/// the workflow model is checked too, which then speaks for what both can see. Raw findings, for
+/// Checks a text alone: its syntax errors, and what the rules of texts find. `ran` says how
+/// far the workflow model is checked too, which then speaks for what both can see. Raw findings, for
 /// [`finish`]. Needs a large stack.
-pub fn syntax(text: &Text, evaluated: bool) -> Vec<Diagnostic> {
+pub fn syntax(text: &Text, ran: Ran) -> Vec<Diagnostic> {
     let mut out = text.errors().to_vec();
     for rule in registry::RULES {
         let Stage::Text(run, when) = rule.stage else { continue };
         let wanted = match when {
             When::Always => true,
-            When::Alone => !evaluated,
-            When::Whole => !evaluated && text.errors().is_empty(),
+            When::Alone => !ran.workflow,
+            When::Whole => !ran.workflow && text.errors().is_empty(),
+            When::Unseen => !ran.seen,
         };
         if wanted {
             run(text, &mut out);
@@ -64,7 +67,7 @@ pub fn plain(source: Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
 
 /// The same on this thread, which needs a large stack.
 pub fn text_alone(text: &Text, levels: &Levels) -> Vec<Diagnostic> {
-    finish(syntax(text, false), Some(text), Ran::default(), levels)
+    finish(syntax(text, Ran::default()), Some(text), Ran::default(), levels)
 }
 
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
@@ -96,8 +99,8 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
         let text = bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)));
         let text = text.map(Rc::new);
         if let Some(text) = text.as_ref().filter(|t| options.guess && !is_workflow(t)) {
-            let mut found = syntax(text, false);
-            let ran = Ran { workflow: false, scripts: scripts(text, options.shell, &mut found) };
+            let mut found = syntax(text, Ran::default());
+            let ran = Ran { scripts: scripts(text, options.shell, &mut found), ..Ran::default() };
             let diagnostics = finish(found, Some(text), ran, options.levels);
             return Linted { outcome: Outcome::default(), is_workflow: false, diagnostics };
         }
@@ -128,6 +131,7 @@ fn loaded(
     let mut ran = Ran::default();
     let texts = Texts::with(text);
     let outcome = load(&mut |seen| {
+        ran.seen = true;
         let checked = &mut *seen.checked;
         let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
         ran.workflow = true;
@@ -143,7 +147,7 @@ fn loaded(
         if ran.workflow {
             text.was_evaluated();
         }
-        found.extend(syntax(text, ran.workflow));
+        found.extend(syntax(text, ran));
         ran.scripts = scripts(text, shell, &mut found);
     }
     let diagnostics = finish(found, text.map(|t| &**t), ran, levels);

@@ -15,6 +15,7 @@ pub mod shellcheck;
 mod suppress;
 pub mod text;
 mod workflow_file;
+mod written;
 
 pub use check::{Linted, Options, Ran, check, file, file_with, finish, guess, plain, syntax, text_alone};
 pub use levels::{Level, Levels};

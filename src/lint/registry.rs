@@ -15,6 +15,8 @@ pub(super) enum When {
     Alone,
     /// The same, and only for texts without syntax errors.
     Whole,
+    /// When evaluation did not get as far as a workflow, right or wrong.
+    Unseen,
 }
 
 /// A decoded workflow, while its spans resolve.
@@ -52,6 +54,8 @@ const fn workflow(code: &'static str, run: fn(&Model<'_>, &mut Vec<Diagnostic>))
 
 /// Every rule, in the order of codes.
 pub(super) static RULES: &[Rule] = &[
+    text("NXA001", rules::outline::unknown_keys, When::Unseen),
+    text("NXA004", rules::outline::older_keys, When::Unseen),
     text("NXA006", rules::empty_job::check, When::Always),
     text("NXA010", rules::duplicate_attribute::check, When::Alone),
     text("NXA011", rules::undefined_name::check, When::Whole),
@@ -62,6 +66,8 @@ pub(super) static RULES: &[Rule] = &[
     text("NXA016", rules::legacy_let::check, When::Always),
     text("NXA017", rules::url_literal::check, When::Always),
     text("NXA018", rules::deprecated_builtin::check, When::Always),
+    text("NXA101", rules::outline::unknown_needs, When::Unseen),
+    text("NXA103", rules::outline::repeated_needs, When::Unseen),
     workflow("NXA104", rules::unreachable_job::check),
     workflow("NXA105", rules::redundant_need::check),
     workflow("NXA204", rules::unused_artifact::check),

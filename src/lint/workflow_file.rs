@@ -47,7 +47,7 @@ pub(super) fn is_workflow(text: &Text) -> bool {
 }
 
 /// What an expression gives, without what stands around it.
-fn inside(e: &ast::Expr) -> Option<ast::Expr> {
+pub(super) fn inside(e: &ast::Expr) -> Option<ast::Expr> {
     match e {
         ast::Expr::Lambda(l) => l.body(),
         ast::Expr::LetIn(l) => l.body(),

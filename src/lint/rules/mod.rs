@@ -8,6 +8,7 @@ pub(super) mod empty_job;
 pub(super) mod env_shadowed;
 pub(super) mod legacy_let;
 pub(super) mod missing_command;
+pub(super) mod outline;
 pub(super) mod redundant_need;
 pub(super) mod secret_literal;
 pub(super) mod timeout_over_budget;
