@@ -311,6 +311,11 @@ pub trait Executor: Send + Sync {
         })
     }
 
+    /// How a prepared job gets its packages, in words for the log, when that is worth telling.
+    fn packages_note(&self, _site: &JobSite) -> Option<String> {
+        None
+    }
+
     /// How the limits of a job are enforced, in words for the log.
     fn limits_note(&self, _job: &str, _limits: &plan::Resources) -> Option<String> {
         None

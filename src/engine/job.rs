@@ -299,6 +299,9 @@ impl JobRun<'_> {
             }
         }
         let executor = slot.executor.as_ref();
+        if let Some(note) = executor.packages_note(site) {
+            self.shared.reporter.notice(Level::Info, Some(&self.name), &note);
+        }
         if let Some(note) =
             self.job.resources.as_ref().and_then(|limits| executor.limits_note(&self.name, limits))
         {

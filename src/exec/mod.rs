@@ -1,5 +1,5 @@
 //! Owns: executors.
-//! May import: base diag workflow engine.
+//! May import: base diag drv store workflow engine.
 
 mod compose;
 mod custom;
@@ -9,6 +9,7 @@ mod nspawn;
 mod oci;
 mod options;
 mod owner;
+mod packages;
 pub mod registry;
 mod remote;
 mod ssh;

@@ -14,4 +14,5 @@ mod oci;
 #[path = "../support/services.rs"]
 mod services;
 mod ssh;
+#[allow(dead_code, reason = "the tests of packages use more of it")]
 mod sshd;

@@ -15,6 +15,8 @@ pub(crate) struct Sshd {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) port: u16,
     server: Option<Child>,
+    /// A directory, and what the host has in its place.
+    apart: Option<(PathBuf, PathBuf)>,
 }
 
 /// A port that nobody listens on.
@@ -43,7 +45,21 @@ impl Sshd {
         keygen(&dir.path().join("host"));
         keygen(&dir.path().join("client"));
         fs::copy(dir.path().join("client.pub"), dir.path().join("authorized")).expect("copied");
-        let mut sshd = Sshd { dir, port: free_port(), server: None };
+        let mut sshd = Sshd { dir, port: free_port(), server: None, apart: None };
+        sshd.configure(lines);
+        sshd.trust();
+        sshd.up();
+        sshd
+    }
+
+    /// The same, with a directory of the host's own in the place of one of this machine's.
+    pub(crate) fn start_apart(lines: &[&str], place: &Path, own: &Path) -> Sshd {
+        let dir = tempfile::tempdir().expect("a directory");
+        keygen(&dir.path().join("host"));
+        keygen(&dir.path().join("client"));
+        fs::copy(dir.path().join("client.pub"), dir.path().join("authorized")).expect("copied");
+        let apart = Some((place.to_path_buf(), own.to_path_buf()));
+        let mut sshd = Sshd { dir, port: free_port(), server: None, apart };
         sshd.configure(lines);
         sshd.trust();
         sshd.up();
@@ -52,11 +68,14 @@ impl Sshd {
 
     fn configure(&self, lines: &[&str]) {
         let dir = self.dir.path().display();
+        // Of several lines with variables a server takes the first.
+        let (own, lines): (Vec<&str>, Vec<&str>) = lines.iter().partition(|line| line.starts_with("SetEnv "));
+        let own: String = own.iter().map(|line| line.trim_start_matches("SetEnv")).collect();
         let mut text = format!(
             "Port {}\nListenAddress 127.0.0.1\nHostKey {dir}/host\nAuthorizedKeysFile {dir}/authorized\n\
              StrictModes no\nUsePAM no\nPidFile {dir}/pid\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPrintMotd no\nLogLevel VERBOSE\n\
-             SetEnv SHLVL=3\n",
+             SetEnv SHLVL=3{own}\n",
             self.port
         );
         lines.iter().for_each(|line| text += &format!("{line}\n"));
@@ -75,7 +94,17 @@ impl Sshd {
             fs::create_dir_all("/run/sshd").expect("made");
         }
         let log = fs::File::options().append(true).create(true).open(self.log_file()).expect("a log");
-        let server = Command::new(program("sshd", "openssh-server"))
+        let sshd = program("sshd", "openssh-server");
+        let mut command = match &self.apart {
+            None => Command::new(sshd),
+            Some((place, own)) => {
+                let mut command = Command::new(program("unshare", "util-linux"));
+                let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+                command.args(["-m", "sh", "-c", script, "apart"]).args([own, place, &sshd]);
+                command
+            }
+        };
+        let server = command
             .args(["-D", "-e", "-f"])
             .arg(self.dir.path().join("config"))
             .stdin(Stdio::null())

@@ -1,6 +1,10 @@
 //! Packages of workflows: built by a real nix daemon, with packages of the tests' own making.
 
 mod client;
+mod elsewhere;
+#[allow(dead_code, reason = "the tests of executors use more of it")]
+#[path = "../exec/engines.rs"]
+mod engines;
 mod faults;
 mod inputs;
 mod run;
@@ -9,3 +13,6 @@ mod run;
 mod daemon;
 #[path = "../support/services.rs"]
 mod services;
+#[allow(dead_code, reason = "the tests of executors use more of it")]
+#[path = "../exec/sshd.rs"]
+mod sshd;

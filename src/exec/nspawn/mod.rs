@@ -43,7 +43,7 @@ pub(super) fn new(workspace: Workspace) -> Result<Arc<dyn Executor>, ExecError> 
         _ => return Err(options.wrong("root", "given, or one of `path` and `system`, and only one of them")),
     };
     let mut binds = mounts::read(&options, "bind", &workspace.project_dir)?;
-    binds.extend(mounts::of_packages(&workspace.deps));
+    binds.extend(mounts::of_packages(&workspace.deps, None).0);
     let is_system = matches!(source, Source::System(_));
     if is_system {
         binds.retain(|bind| !bind.starts_with("/nix/store:"));

@@ -1,16 +1,19 @@
 //! The engine's API (Docker Engine API 1.41, which podman serves too) over its socket.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 use crate::engine::executor::ExecError;
 
@@ -19,7 +22,23 @@ const VERSION: &str = "v1.40";
 /// Longest answer that is read whole.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
-type Body = Full<Bytes>;
+/// What is sent with a request: a text, or pieces as they come.
+type Body = http_body_util::Either<Full<Bytes>, Pieces>;
+
+/// Pieces that come through a channel; the body ends with it.
+pub(in crate::exec) struct Pieces(pub(in crate::exec) mpsc::Receiver<Vec<u8>>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(Bytes::from(piece)))))
+    }
+}
 
 /// An engine.
 #[derive(Clone, Debug)]
@@ -129,12 +148,18 @@ impl Api {
         headers: &[(&'static str, String)],
     ) -> Result<Answer, ExecError> {
         let bytes = body.map(Value::to_string).unwrap_or_default();
-        let body = Full::new(Bytes::from(bytes));
+        let body = Body::Left(Full::new(Bytes::from(bytes)));
         let mut request = Api::request(method, path, "application/json", body)?;
         for (name, value) in headers {
             let value = value.parse().map_err(|_| ExecError::infrastructure("a header cannot be sent"))?;
             request.headers_mut().insert(*name, value);
         }
+        self.answer(self.send(request).await?).await
+    }
+
+    /// Sends an archive as it is made, and waits for the whole answer.
+    pub(in crate::exec) async fn upload(&self, path: &str, pieces: Pieces) -> Result<Answer, ExecError> {
+        let request = Api::request(Method::POST, path, "application/x-tar", Body::Right(pieces))?;
         self.answer(self.send(request).await?).await
     }
 
@@ -151,7 +176,7 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<TokioIo<Upgraded>, ExecError> {
-        let text = Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default()));
+        let text = Body::Left(Full::new(Bytes::from(body.map(Value::to_string).unwrap_or_default())));
         let mut request = Api::request(Method::POST, path, "application/json", text)?;
         request.headers_mut().insert("Connection", hyper::header::HeaderValue::from_static("Upgrade"));
         request.headers_mut().insert("Upgrade", hyper::header::HeaderValue::from_static("tcp"));

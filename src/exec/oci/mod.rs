@@ -1,6 +1,7 @@
 //! The oci and podman executors: jobs in containers, over the engine's own API.
 
 pub(super) mod api;
+mod assembled;
 mod beside;
 pub(super) mod container;
 mod frames;
@@ -20,10 +21,10 @@ use self::container::{Container, Recipe};
 use self::image::{Auth, Pull};
 use self::socket::Kind;
 use super::options::Options;
-use super::owner;
 use super::remote::host::{self, Host, Session};
 use super::remote::housed::{Housed, Maker};
 use super::remote::site::{Place, Probe, Site};
+use super::{owner, packages};
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
     BoxFuture, Cancel, ExecError, Executor, JobSite, OutputSink, ServiceSpec, StepOutcome, Workspace,
@@ -40,7 +41,10 @@ const OWNER_LABEL: &str = "nixactions.owner";
 /// Makes containers.
 struct Containers {
     api: Api,
-    image: String,
+    /// The image; without one, each job gets an image made of its packages.
+    image: Option<String>,
+    /// One image is made at a time: jobs often share what they need.
+    assembling: tokio::sync::Mutex<()>,
     pull: Pull,
     auth: Option<Auth>,
     platform: Option<String>,
@@ -49,6 +53,8 @@ struct Containers {
     runtime: Option<String>,
     env: Vec<String>,
     binds: Vec<String>,
+    /// Packages of all jobs, which a container that they share has.
+    packages: Vec<PathBuf>,
     memory: Option<(u64, String)>,
     nano_cpus: Option<u64>,
     pids: Option<u64>,
@@ -61,6 +67,7 @@ pub(super) fn new(kind: Kind, workspace: Workspace) -> Result<Arc<dyn Executor>,
     let options = Options::of(&workspace);
     let isolated = options.word("mode", &["shared", "isolated"])? == "isolated";
     let maker = Containers::read(kind, &workspace, &options)?;
+    let isolated = isolated || maker.image.is_none();
     Ok(Arc::new(Housed::new(workspace, maker, isolated)))
 }
 
@@ -75,13 +82,6 @@ pub(super) fn engine(kind: Kind, options: &Options<'_>) -> Result<Api, ExecError
 
 impl Containers {
     fn read(kind: Kind, workspace: &Workspace, options: &Options<'_>) -> Result<Containers, ExecError> {
-        let Some(image) = options.text("image")? else {
-            return Err(ExecError::infrastructure(format!(
-                "executor `{}` has no `image`; images made of the steps' packages are not supported yet: name one \
-                 that has a shell, tar and bash",
-                workspace.executor.name
-            )));
-        };
         let limits = options.get("resources").cloned().unwrap_or(Value::Null);
         let memory = match limits.get("memory").filter(|v| !v.is_null()) {
             Some(value) => {
@@ -98,13 +98,13 @@ impl Containers {
                 .filter(|n| *n > 0.0 && *n < 1e6)
                 .ok_or_else(|| options.wrong("resources", "`cpu` as a number"))
         });
-        let mut binds = mounts::read(options, "extraMounts", &workspace.project_dir)?;
+        let binds = mounts::read(options, "extraMounts", &workspace.project_dir)?;
         let mut packages: Vec<PathBuf> = workspace.deps.clone();
         packages.extend(options.texts("extraPackages")?.into_iter().map(PathBuf::from));
-        binds.extend(mounts::of_packages(&packages));
         Ok(Containers {
             api: engine(kind, options)?,
-            image: image.to_owned(),
+            image: options.text("image")?.map(str::to_owned),
+            assembling: tokio::sync::Mutex::default(),
             pull: match options.word("pull", &["missing", "always", "never"])? {
                 "always" => Pull::Always,
                 "never" => Pull::Never,
@@ -117,6 +117,7 @@ impl Containers {
             runtime: options.text("runtime")?.map(str::to_owned),
             env: options.pairs("containerEnv")?.into_iter().map(|(n, v)| format!("{n}={v}")).collect(),
             binds,
+            packages,
             memory,
             nano_cpus: cpu.transpose()?.map(|n| (n * 1e9) as u64),
             pids: limits.get("pids").and_then(Value::as_u64),
@@ -125,13 +126,41 @@ impl Containers {
         })
     }
 
-    fn recipe(&self, workspace: &Workspace, job: Option<&plan::Job>) -> Recipe {
+    /// The image of a container and its mounts, and how the packages get into it, in words.
+    async fn contents(
+        &self,
+        job: Option<&plan::Job>,
+        cancel: &Cancel,
+    ) -> Result<(String, Vec<String>, Option<String>), ExecError> {
+        let platform = self.platform.as_deref();
+        let packages = match job {
+            Some(job) => packages::of_job(job).await?,
+            None => None,
+        };
+        let Some(image) = &self.image else {
+            let name = job.map_or("", |job| job.name.as_str());
+            let _turn = self.assembling.lock().await;
+            let (image, note) = assembled::provide(&self.api, name, packages.as_ref(), cancel).await?;
+            return Ok((image, self.binds.clone(), Some(note)));
+        };
+        image::provide(&self.api, image, self.pull, platform, self.auth.as_ref(), cancel).await?;
+        let (mounts, note) = mounts::of_packages(&self.packages, packages.as_ref());
+        Ok((image.clone(), [&self.binds[..], &mounts].concat(), note))
+    }
+
+    fn recipe(
+        &self,
+        workspace: &Workspace,
+        job: Option<&plan::Job>,
+        image: &str,
+        binds: &[String],
+    ) -> Recipe {
         let beside = job.and_then(|job| Beside::of(job, self.network.as_deref()));
         let name = container_name(workspace, job.map(|job| job.name.as_str()));
         let mut host = json!({
             "Init": true,
             "AutoRemove": true,
-            "Binds": self.binds,
+            "Binds": binds,
         });
         if let Some(network) = &self.network {
             host["NetworkMode"] = json!(network);
@@ -153,7 +182,7 @@ impl Containers {
             host["PidsLimit"] = json!(pids);
         }
         let body = json!({
-            "Image": self.image,
+            "Image": image,
             "Entrypoint": ["sh", "-c", container::FIRST],
             "Cmd": [],
             "Env": self.env,
@@ -185,11 +214,14 @@ impl Containers {
         cancel: &Cancel,
     ) -> Result<Site, ExecError> {
         self.reconcile(workspace).await?;
-        let platform = self.platform.as_deref();
-        image::provide(&self.api, &self.image, self.pull, platform, self.auth.as_ref(), cancel).await?;
+        let (image, binds, note) = self.contents(job, cancel).await?;
+        let recipe = self.recipe(workspace, job, &image, &binds);
         let beside = job.and_then(|job| Beside::of(job, self.network.as_deref()));
-        let container = Arc::new(self.start(workspace, job, beside.as_ref()).await?);
+        let container = Arc::new(self.start(workspace, recipe, beside.as_ref()).await?);
         let site = Site::new(Arc::clone(&container) as Arc<dyn Host>, workspace.clone(), self.copies);
+        if let (Some(note), Some(job)) = (note, job) {
+            site.note(&job.name, note);
+        }
         let ready = async {
             let probe = site.probe(cancel).await?;
             self.own_root(&container, &probe, cancel).await?;
@@ -208,10 +240,9 @@ impl Containers {
     async fn start(
         &self,
         workspace: &Workspace,
-        job: Option<&plan::Job>,
+        recipe: Recipe,
         beside: Option<&Beside>,
     ) -> Result<Container, ExecError> {
-        let recipe = self.recipe(workspace, job);
         let name = recipe.name.clone();
         let labels = json!({
             RUN_LABEL: workspace.run.as_str(), OWNER_LABEL: self.owner, beside::LABEL: name,
@@ -309,7 +340,7 @@ impl Maker for Containers {
     }
 
     fn wants_own(&self, job: &plan::Job) -> bool {
-        Beside::of(job, self.network.as_deref()).is_some()
+        self.image.is_none() || Beside::of(job, self.network.as_deref()).is_some()
     }
 
     fn run_service<'a>(

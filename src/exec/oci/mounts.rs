@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::engine::executor::ExecError;
 use crate::exec::options::Options;
+use crate::exec::packages::{self, Packages};
 
 /// The mounts of an option: sets, or `SOURCE:TARGET[:ro]`; as the engine wants them.
 pub(in crate::exec) fn read(
@@ -51,18 +52,39 @@ pub(in crate::exec) fn read(
     Ok(mounts)
 }
 
-/// The mounts that make packages appear where they are here, read-only. Packages of the Nix store
-/// need what they refer to, so the whole store is there.
-pub(in crate::exec) fn of_packages(packages: &[PathBuf]) -> Vec<String> {
+/// Most store paths that are mounted one by one.
+const MOST: usize = 400;
+
+/// The mounts that make packages appear where they are here, read-only, and what is to be told of
+/// them. Of a container for one job only what the job's packages refer to is there. In a container
+/// that jobs share the whole store is: what later jobs need may not be built yet.
+pub(in crate::exec) fn of_packages(
+    paths: &[PathBuf],
+    job: Option<&Packages>,
+) -> (Vec<String>, Option<String>) {
     let mut mounts: Vec<String> = Vec::new();
-    for package in packages {
-        let path = if package.starts_with("/nix/store") { Path::new("/nix/store") } else { package };
-        let mount = format!("{0}:{0}:ro", path.display());
-        if !mounts.contains(&mount) && !path.to_string_lossy().contains(':') {
+    let mut add = |path: &str| {
+        let mount = format!("{path}:{path}:ro");
+        if !mounts.contains(&mount) && !path.contains(':') {
             mounts.push(mount);
         }
-    }
-    mounts
+    };
+    let dir = job.map_or_else(packages::store_dir, Packages::dir);
+    let in_store = |path: &PathBuf| dir.contains(path.as_os_str().as_encoded_bytes());
+    paths.iter().filter(|path| !in_store(path)).for_each(|path| add(&path.to_string_lossy()));
+    let count = job.map_or(0, |packages| packages.closure.paths.len());
+    let note = match job {
+        Some(packages) if count <= MOST => {
+            packages.closure.paths.iter().for_each(|info| add(&dir.print(&info.path)));
+            Some(format!("packages: {count} store paths of this machine are mounted"))
+        }
+        None if !paths.iter().any(in_store) => None,
+        _ => {
+            add(dir.as_str());
+            Some(format!("packages: all of {} is mounted", dir.as_str()))
+        }
+    };
+    (mounts, note)
 }
 
 #[cfg(test)]
@@ -72,6 +94,9 @@ mod tests {
     #[test]
     fn packages_are_mounted_once() {
         let packages = ["/nix/store/a", "/nix/store/b", "/opt/tool"].map(PathBuf::from);
-        assert_eq!(of_packages(&packages), ["/nix/store:/nix/store:ro", "/opt/tool:/opt/tool:ro"]);
+        let (mounts, note) = of_packages(&packages, None);
+        assert_eq!(mounts, ["/opt/tool:/opt/tool:ro", "/nix/store:/nix/store:ro"]);
+        assert!(note.is_some_and(|note| note.contains("all of /nix/store")));
+        assert_eq!(of_packages(&packages[2..], None).1, None);
     }
 }

@@ -192,6 +192,10 @@ impl<M: Maker> Executor for Housed<M> {
         Box::pin(self.run_service(site, service, sink, cancel))
     }
 
+    fn packages_note(&self, site: &JobSite) -> Option<String> {
+        self.of(site).ok()?.take_note(&site.job)
+    }
+
     fn takes_connections<'a>(
         &'a self,
         site: &'a JobSite,

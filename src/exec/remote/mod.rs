@@ -9,6 +9,7 @@ mod delta;
 mod files;
 pub(super) mod host;
 pub(super) mod housed;
+mod import;
 pub(super) mod marker;
 mod pack;
 mod port;

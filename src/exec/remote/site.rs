@@ -1,5 +1,6 @@
 //! A workspace on a host: the directories of jobs, their steps, and the files that come and go.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -9,11 +10,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::control::{self, Known};
 use super::host::{self, Host};
 use super::program::{self, word};
-use super::{delta, files, step};
+use super::{delta, files, import, step};
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
     Cancel, ExecError, JobSite, OutputSink, Saved, StepOutcome, StepSpec, Workspace, safe_file_name,
 };
+use crate::exec::packages;
+use crate::workflow::plan;
 
 /// Output of a step that is worth removing before its job ends.
 const LARGE: u64 = 1024 * 1024;
@@ -73,7 +76,10 @@ pub(in crate::exec) struct Site {
     pub(in crate::exec) copies: bool,
     place: OnceLock<(Place, Probe)>,
     known: Known,
+    importing: tokio::sync::Mutex<()>,
     next: AtomicU64,
+    /// How jobs got their packages, for the log.
+    notes: Mutex<HashMap<String, String>>,
     /// The step before, of each job, that printed much.
     large: Mutex<Vec<(String, String)>>,
 }
@@ -87,7 +93,9 @@ impl Site {
             copies,
             place: OnceLock::new(),
             known: Known::default(),
+            importing: tokio::sync::Mutex::default(),
             next: AtomicU64::new(0),
+            notes: Mutex::default(),
             large: Mutex::new(Vec::new()),
         }
     }
@@ -154,6 +162,28 @@ impl Site {
             .checked("make a job directory", self.host.as_ref())?;
         self.known.forget(job);
         Ok(JobSite { job: job.into(), dir, control, env: Vec::new(), machine: Some(probe.env.clone()) })
+    }
+
+    /// Brings the packages of a job to the host's store.
+    pub(in crate::exec) async fn import(&self, job: &plan::Job, cancel: &Cancel) -> Result<(), ExecError> {
+        let Some(mut packages) = packages::of_job(job).await? else { return Ok(()) };
+        let (place, _) = self.place()?;
+        let links = place.root.join("packages").join(safe_file_name(&job.name));
+        // One at a time: jobs often share what they need.
+        let _turn = self.importing.lock().await;
+        let note = import::import(self.host.as_ref(), &job.name, &mut packages, &links, cancel).await?;
+        self.note(&job.name, note);
+        Ok(())
+    }
+
+    /// Remembers how a job got its packages.
+    pub(in crate::exec) fn note(&self, job: &str, note: String) {
+        self.notes.lock().unwrap_or_else(|e| e.into_inner()).insert(job.to_owned(), note);
+    }
+
+    /// How a job got its packages, told once.
+    pub(in crate::exec) fn take_note(&self, job: &str) -> Option<String> {
+        self.notes.lock().unwrap_or_else(|e| e.into_inner()).remove(job)
     }
 
     /// Runs a process of a job.

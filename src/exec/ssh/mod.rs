@@ -62,6 +62,8 @@ pub(super) struct Ssh {
     assigned: Mutex<HashMap<String, Arc<Member>>>,
     /// A job has ended, so that a host has room.
     freed: Notify,
+    /// Why the last host of a pool was taken out.
+    taken_out: Mutex<Option<String>>,
 }
 
 impl Ssh {
@@ -74,6 +76,7 @@ impl Ssh {
             members: Mutex::new(Vec::new()),
             assigned: Mutex::new(HashMap::new()),
             freed: Notify::new(),
+            taken_out: Mutex::new(None),
         })
     }
 
@@ -132,12 +135,12 @@ impl Ssh {
 
     /// The host with the most room; one that fails is taken out, and the job goes elsewhere.
     async fn pooled(&self, cancel: &Cancel) -> Result<Arc<Member>, ExecError> {
-        let mut last = None;
         loop {
             let members = self.members();
             let up: Vec<&Arc<Member>> = members.iter().filter(|m| !m.down.load(Ordering::Acquire)).collect();
             if up.is_empty() {
-                let why = last.map_or(String::new(), |e: ExecError| format!(": {}", e.message));
+                let last = self.taken_out.lock().unwrap_or_else(|e| e.into_inner()).clone();
+                let why = last.map_or(String::new(), |message| format!("; the last one: {message}"));
                 return Err(ExecError::infrastructure(format!("no host of the pool can be used{why}")));
             }
             let capacity = self.settings.capacity;
@@ -164,11 +167,18 @@ impl Ssh {
                     if cancel.is_cancelled() {
                         return Err(error);
                     }
-                    member.down.store(true, Ordering::Release);
-                    last = Some(error);
+                    self.take_out(member, error);
                 }
             }
         }
+    }
+
+    /// No further job goes to this host.
+    fn take_out(&self, member: &Member, error: ExecError) {
+        member.down.store(true, Ordering::Release);
+        *self.taken_out.lock().unwrap_or_else(|e| e.into_inner()) = Some(error.message);
+        // Whoever waits for room may wait for nothing now.
+        self.freed.notify_waiters();
     }
 
     fn members(&self) -> Vec<Arc<Member>> {
@@ -196,25 +206,29 @@ impl Ssh {
         Ok(())
     }
 
-    async fn prepare_job(&self, job: &str, cancel: &Cancel) -> Result<JobSite, ExecError> {
-        let earlier = self.assigned.lock().unwrap_or_else(|e| e.into_inner()).remove(job);
+    async fn prepare_job(&self, job: &plan::Job, cancel: &Cancel) -> Result<JobSite, ExecError> {
+        let earlier = self.assigned.lock().unwrap_or_else(|e| e.into_inner()).remove(&job.name);
         if let Some(earlier) = earlier {
             self.release(&earlier).await;
         }
         loop {
-            let member = self.assign(job, cancel).await?;
-            match member.site.prepare_job(job, cancel).await {
+            let member = self.assign(&job.name, cancel).await?;
+            let prepared = async {
+                let site = member.site.prepare_job(&job.name, cancel).await?;
+                member.site.import(job, cancel).await.map(|()| site)
+            };
+            match prepared.await {
                 Ok(site) => {
                     let mut assigned = self.assigned.lock().unwrap_or_else(|e| e.into_inner());
-                    assigned.insert(job.to_owned(), member);
+                    assigned.insert(job.name.clone(), member);
                     return Ok(site);
                 }
                 Err(error) if self.settings.mode != Mode::Pool || cancel.is_cancelled() => {
                     self.release(&member).await;
                     return Err(error);
                 }
-                Err(_) => {
-                    member.down.store(true, Ordering::Release);
+                Err(error) => {
+                    self.take_out(&member, error);
                     self.release(&member).await;
                 }
             }
@@ -357,7 +371,7 @@ impl Executor for Ssh {
         _attempt: u32,
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, Result<JobSite, ExecError>> {
-        Box::pin(self.prepare_job(&job.name, cancel))
+        Box::pin(self.prepare_job(job, cancel))
     }
 
     fn run_step<'a>(
@@ -368,6 +382,10 @@ impl Executor for Ssh {
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, StepOutcome> {
         Box::pin(self.run_step(site, step, sink, cancel))
+    }
+
+    fn packages_note(&self, site: &JobSite) -> Option<String> {
+        self.of(site).ok()?.site.take_note(&site.job)
     }
 
     fn takes_connections<'a>(
