@@ -9,6 +9,7 @@ pub mod diag;
 pub mod drv;
 pub mod engine;
 pub mod eval;
+pub mod evalcache;
 pub mod exec;
 pub mod ide;
 pub mod inputs;

@@ -46,7 +46,7 @@ fn findings(text: &str) -> Vec<Diagnostic> {
     let mut levels = Levels::default();
     levels.set("NXA105", Level::Warn).expect("a code that is off by default");
     let shell = Installed(services::program("shellcheck", "shellcheck"));
-    let options = lint::Options { levels: &levels, shell: Some(&shell), guess: false };
+    let options = lint::Options { levels: &levels, shell: Some(&shell), guess: false, cache: None };
     lint::check(&request, || Rc::new(System), &options).diagnostics
 }
 

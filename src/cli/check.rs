@@ -101,6 +101,8 @@ fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<R
     let (levels, mut findings) = settings::levels(args, inputs)?;
     let shell = if args.no_shellcheck { None } else { shellcheck::Program::find() };
     let shell = shell.as_ref().map(|s| s as &dyn ShellCheck);
+    // A text that takes the place of a file is in no cache, and a watch must see what is read.
+    let cache = if args.watch || overlay.is_used() { None } else { args.evaluation.cache()? };
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Linted>>> = Mutex::new(inputs.iter().map(|_| None).collect());
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());
@@ -110,7 +112,13 @@ fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<R
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);
                     let (Some(input), Some(request)) = (inputs.get(i), requests.get(i)) else { return };
-                    let linted = one(input, request, &levels[i], shell, overlay);
+                    let options = lint::Options {
+                        levels: &levels[i],
+                        shell,
+                        guess: !input.certain,
+                        cache: cache.as_ref(),
+                    };
+                    let linted = one(request, &options, overlay);
                     results.lock().unwrap_or_else(|e| e.into_inner())[i] = Some(linted);
                 }
             });
@@ -128,18 +136,12 @@ fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<R
 }
 
 /// Checks one input.
-fn one(
-    input: &Input,
-    request: &Request,
-    levels: &lint::Levels,
-    shell: Option<&dyn ShellCheck>,
-    overlay: &Arc<Overlay>,
-) -> Linted {
+fn one(request: &Request, options: &lint::Options<'_>, overlay: &Arc<Overlay>) -> Linted {
     let io = {
         let overlay = overlay.clone();
         move || -> Rc<dyn crate::eval::io::EvalIo> { Rc::new(Files(overlay)) }
     };
-    lint::check(request, io, &lint::Options { levels, shell, guess: !input.certain })
+    lint::check(request, io, options)
 }
 
 /// What is asked of the evaluator for each input.

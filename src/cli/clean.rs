@@ -7,6 +7,7 @@ use clap::Args;
 use super::error::{CliError, Exit, print};
 use crate::engine::kept;
 use crate::engine::rundir::{self, Found};
+use crate::evalcache::Store;
 use crate::exec::local;
 
 const EXAMPLES: &str = "\
@@ -22,7 +23,8 @@ pub(super) struct CleanArgs {
     /// Only show what would be removed
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Also remove what is kept for later runs: caches, and the outputs of unchanged jobs
+    /// Also remove what is kept for later runs: caches, results of
+    /// evaluation, and the outputs of unchanged jobs
     #[arg(long)]
     caches: bool,
 }
@@ -56,10 +58,14 @@ pub(super) fn run(args: &CleanArgs) -> Result<Exit, CliError> {
         let _ = writeln!(text, "kept {}, which is running", run.path.display());
     }
     if args.caches {
-        let (entries, bytes) = kept::usage(&root);
+        let (kept, evaluated) = (kept::usage(&root), Store::usage(&root));
+        let (entries, bytes) = (kept.0 + evaluated.0, kept.1 + evaluated.1);
         let _ = match args.dry_run {
             true => writeln!(text, "would remove {entries} cache entries of {bytes} bytes"),
-            false => writeln!(text, "removed {} of {entries} cache entries", kept::clear(&root)),
+            false => {
+                let removed = kept::clear(&root) + Store::clear(&root);
+                writeln!(text, "removed {removed} of {entries} cache entries")
+            }
         };
     }
     if text.is_empty() && failed.is_empty() {

@@ -12,7 +12,9 @@ use super::nix_options::{Argument, NixOptions};
 use super::render::{self, Format, Style};
 use super::target::Target;
 use crate::diag::{Diagnostic, Severity};
-use crate::eval::Settings;
+use crate::engine::rundir;
+use crate::eval::{Settings, on_big_stack};
+use crate::evalcache::{self, Purpose, Store};
 use crate::workflow::load::{self, Outcome, Request};
 use crate::workflow::plan::Plan;
 
@@ -42,11 +44,27 @@ pub(super) struct Evaluation {
     /// Fetch nothing: take sources from the store and the cache
     #[arg(long)]
     pub(super) offline: bool,
+    /// Evaluate, whether or not an earlier result could be used, and keep none
+    #[arg(long)]
+    no_eval_cache: bool,
     #[command(flatten)]
     nix: NixOptions,
 }
 
+/// The variable that switches the cache of evaluations off when it is `0`, `off`, `no` or `false`.
+const SWITCH: &str = "NIXACTIONS_EVAL_CACHE";
+
 impl Evaluation {
+    /// The cache of evaluations, if it may be used.
+    pub(super) fn cache(&self) -> Result<Option<Store>, CliError> {
+        let switch = std::env::var(SWITCH).unwrap_or_default();
+        let off = self.no_eval_cache || ["0", "off", "no", "false"].contains(&switch.as_str());
+        if off || !self.nix.resolve()?.eval_cache {
+            return Ok(None);
+        }
+        Ok(Store::below(&rundir::cache_root()))
+    }
+
     /// Settings of the evaluator, and where nixpkgs is.
     pub(super) fn settings(&self) -> Result<(Settings, Option<PathBuf>), CliError> {
         let mut resolved = self.nix.resolve()?;
@@ -63,7 +81,11 @@ impl Evaluation {
 pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) -> Result<Outcome, CliError> {
     let request = request(Target::find(target)?, evaluation, all)?;
     let (store, offline) = (request.settings.store_dir.clone(), evaluation.offline);
-    Ok(load::load(&request, || Machine::new(Reach::Everything, &store, offline)))
+    let cache = evaluation.cache()?;
+    Ok(on_big_stack(|| {
+        let io = Machine::new(Reach::Everything, &store, offline);
+        evalcache::load(cache.as_ref(), Purpose::Plans, &request, io, &mut |_| ())
+    }))
 }
 
 /// The project that a directory belongs to: its repository's root, else itself.

@@ -1,5 +1,5 @@
 //! Owns: commands, and findings as text.
-//! May import: base diag syntax drv ir eval workflow lint engine exec report store packages inputs ide lsp.
+//! May import: base diag syntax drv ir eval evalcache workflow lint engine exec report store packages inputs ide lsp.
 
 mod args;
 mod build;

@@ -86,7 +86,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "build-users-group",
     "builders",
     "cores",
-    "eval-cache",
     "eval-cores",
     "keep-derivations",
     "keep-outputs",
@@ -135,6 +134,8 @@ pub(super) struct Resolved {
     pub(super) settings: Settings,
     /// Show every call on the way to an error.
     pub(super) show_trace: bool,
+    /// Whether results of earlier evaluations may be used.
+    pub(super) eval_cache: bool,
     /// Warnings, without the word.
     pub(super) warnings: Vec<String>,
 }
@@ -152,7 +153,8 @@ impl NixOptions {
 
     /// Puts the settings together: `NIX_CONFIG`, then `--option`, then the options of their own.
     pub(super) fn resolve(&self) -> Result<Resolved, CliError> {
-        let mut resolved = Resolved { settings: defaults(), show_trace: false, warnings: Vec::new() };
+        let mut resolved =
+            Resolved { settings: defaults(), show_trace: false, eval_cache: true, warnings: Vec::new() };
         let mut nix_path = std::env::var("NIX_PATH").ok();
         if let Ok(config) = std::env::var("NIX_CONFIG") {
             for (name, value) in parse_config(&config)? {
@@ -210,6 +212,7 @@ impl Resolved {
             "pure-eval" => settings.pure_eval = boolean(name, value)?,
             "trace-verbose" => settings.trace_verbose = boolean(name, value)?,
             "abort-on-warn" => settings.abort_on_warn = boolean(name, value)?,
+            "eval-cache" => self.eval_cache = boolean(name, value)?,
             "show-trace" => self.show_trace = boolean(name, value)?,
             "system" | "eval-system" if !value.is_empty() => settings.system = value.to_owned(),
             "max-call-depth" => {

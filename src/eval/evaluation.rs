@@ -38,7 +38,7 @@ impl Default for Limits {
 }
 
 /// What evaluation is told about its surroundings.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// `builtins.currentSystem`.
     pub system: String,
@@ -92,6 +92,8 @@ pub struct Evaluation<'h> {
     pub(super) frames: FrameStack<'h>,
     pub(super) globals: &'h [Slot<'h>],
     pub(super) global_index: Rc<FxHashMap<Symbol, u32>>,
+    /// Whether the clock was looked at, so that the result may differ another time.
+    pub clock_was_read: bool,
     pub(super) depth: u32,
     pub(super) failures: Vec<EvalError>,
     pub(super) files: FxHashMap<PathBuf, &'h Slot<'h>>,
@@ -151,6 +153,7 @@ impl<'h> Evaluation<'h> {
             frames: FrameStack::new()?,
             globals,
             global_index: Rc::new(global_index),
+            clock_was_read: false,
             depth: 0,
             failures: Vec::new(),
             files: FxHashMap::default(),

@@ -74,6 +74,15 @@ fn kind(m: &std::fs::Metadata) -> FileKind {
     }
 }
 
+/// What the metadata of a path, not following links, says of it.
+pub fn kind_of(found: Result<&std::fs::Metadata, &io::Error>) -> io::Result<Option<FileKind>> {
+    match found {
+        Ok(m) => Ok(Some(kind(m))),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error)),
+    }
+}
+
 impl EvalIo for System {
     fn read_file(&self, path: &Path) -> io::Result<Arc<[u8]>> {
         use std::io::Read;
@@ -86,11 +95,7 @@ impl EvalIo for System {
     }
 
     fn lstat(&self, path: &Path) -> io::Result<Option<FileKind>> {
-        match std::fs::symlink_metadata(path) {
-            Ok(m) => Ok(Some(kind(&m))),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(e),
-        }
+        kind_of(std::fs::symlink_metadata(path).as_ref())
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileKind)>> {

@@ -14,6 +14,7 @@ use crate::base::source::{Source, SourceName};
 use crate::diag::{Diagnostic, Severity};
 use crate::eval::io::EvalIo;
 use crate::eval::on_big_stack;
+use crate::evalcache;
 use crate::workflow::load::{self, Outcome, Request};
 
 /// What came of checking a file.
@@ -73,12 +74,12 @@ pub fn text_alone(text: &Text, levels: &Levels) -> Vec<Diagnostic> {
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
 /// file system; it is called on the thread that evaluates.
 pub fn file(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
-    check(request, io, &Options { levels, shell: None, guess: false })
+    check(request, io, &Options { levels, shell: None, guess: false, cache: None })
 }
 
 /// Checks a file as a workflow file if its text looks like one, and otherwise as any Nix file.
 pub fn guess(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, levels: &Levels) -> Linted {
-    check(request, io, &Options { levels, shell: None, guess: true })
+    check(request, io, &Options { levels, shell: None, guess: true, cache: None })
 }
 
 /// How a file is checked.
@@ -89,6 +90,8 @@ pub struct Options<'o> {
     pub shell: Option<&'o dyn ShellCheck>,
     /// Whether the text decides if it is a workflow file; otherwise it is one.
     pub guess: bool,
+    /// Where outcomes of earlier checks are kept, if they may be used.
+    pub cache: Option<&'o evalcache::Store>,
 }
 
 /// Checks a file.
@@ -104,7 +107,9 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
             let diagnostics = finish(found, Some(text), ran, options.levels);
             return Linted { outcome: Outcome::default(), is_workflow: false, diagnostics };
         }
-        loaded(text.as_ref(), options.levels, options.shell, |inspect| load::load_with(request, io, inspect))
+        loaded(text.as_ref(), options.levels, options.shell, |inspect| {
+            evalcache::load(options.cache, evalcache::Purpose::Findings, request, io, inspect)
+        })
     })
 }
 
@@ -128,13 +133,10 @@ fn loaded(
     shell: Option<&dyn ShellCheck>,
     load: impl FnOnce(load::Inspect<'_>) -> Outcome,
 ) -> Linted {
-    let mut ran = Ran::default();
     let texts = Texts::with(text);
     let outcome = load(&mut |seen| {
-        ran.seen = true;
         let checked = &mut *seen.checked;
         let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
-        ran.workflow = true;
         let model = Model { workflow, graph, texts: &texts };
         for rule in registry::RULES {
             if let Stage::Workflow(run) = rule.stage {
@@ -142,6 +144,9 @@ fn loaded(
             }
         }
     });
+    // The outcome may be one that was kept; then the rules looked when it was made.
+    let any = |how: fn(&load::Loaded) -> bool| outcome.workflows.iter().any(how);
+    let mut ran = Ran { seen: any(|w| w.was_seen), workflow: any(|w| w.is_whole), scripts: false };
     let mut found: Vec<Diagnostic> = outcome.findings().cloned().collect();
     if let Some(text) = text {
         if ran.workflow {

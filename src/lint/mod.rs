@@ -1,5 +1,5 @@
 //! Owns: checks of Nix text and of workflows beyond what a run needs: rules, suppressions, levels, fixes.
-//! May import: base diag syntax ir eval workflow.
+//! May import: base diag syntax ir eval evalcache workflow.
 //!
 //! A rule is a file in `rules/` and a row in [`registry`]. Rules of the text work on any Nix file,
 //! broken or not; rules of the workflow see the decoded model while its spans still resolve. What

@@ -62,6 +62,10 @@ pub struct Loaded {
     pub title: String,
     /// The plan, when nothing stands against it.
     pub plan: Option<Plan>,
+    /// Whether evaluation gave a workflow, right or wrong.
+    pub was_seen: bool,
+    /// Whether all of it could be read, so that rules of workflows could look at it.
+    pub is_whole: bool,
     /// Findings.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -441,13 +445,21 @@ fn one<'h>(
 ) -> Loaded {
     let title = key.clone().unwrap_or_default();
     if let Err(e) = ev.force(slot) {
-        return Loaded { key, title, plan: None, diagnostics: vec![diagnostic(&e)] };
+        return Loaded {
+            key,
+            title,
+            plan: None,
+            was_seen: false,
+            is_whole: false,
+            diagnostics: vec![diagnostic(&e)],
+        };
     }
     let node = Walker::new(ev, calls.clone()).workflow(slot);
     let mut checked = check(&node, node.span);
     inspect(&mut Seen { key: key.as_deref(), node: &node, checked: &mut checked });
     let ok = checked.is_ok();
     let mut diagnostics = checked.diagnostics;
+    let is_whole = checked.workflow.is_some() && checked.graph.is_some();
     let title = checked.workflow.as_ref().map_or(title, |w| w.name.value.clone());
     if let Some(w) = &checked.workflow {
         inputs(request, w, &mut diagnostics);
@@ -461,7 +473,7 @@ fn one<'h>(
         }
         _ => None,
     };
-    Loaded { key, title, plan, diagnostics }
+    Loaded { key, title, plan, was_seen: true, is_whole, diagnostics }
 }
 
 /// The objects that evaluation made and the plan needs, with what they refer to.

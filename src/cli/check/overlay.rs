@@ -24,6 +24,11 @@ impl Overlay {
         self.texts.lock().unwrap_or_else(|e| e.into_inner()).insert(file, text.into());
     }
 
+    /// Whether a text is in the place of any file.
+    pub(super) fn is_used(&self) -> bool {
+        !self.texts.lock().unwrap_or_else(|e| e.into_inner()).is_empty()
+    }
+
     /// The text that is in the place of a file.
     pub(super) fn get(&self, file: &Path) -> Option<Arc<[u8]>> {
         self.texts.lock().unwrap_or_else(|e| e.into_inner()).get(file).cloned()

@@ -4,7 +4,7 @@ use super::Evaluation;
 use super::error::EvalError;
 use super::evaluation::Settings;
 use super::heap::Heap;
-use super::value::{Res, Slot, Value};
+use super::value::{Lazy, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
 use rustc_hash::FxHashMap;
@@ -165,7 +165,9 @@ pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>
     ]);
     if !settings.pure_eval {
         members.push(("currentSystem", string(&settings.system)));
-        members.push(("currentTime", Value::Int(none, settings.now)));
+        let nothing = Value::Null(none);
+        let clock = heap.lazy(Lazy::Native { run: read_clock, a: nothing, b: nothing });
+        members.push(("currentTime", Value::Lazy(0, clock)));
     }
     let slots = heap.slots(members.len() + 1);
     let mut index = FxHashMap::default();
@@ -185,6 +187,12 @@ pub(super) fn globals<'h>(heap: &'h Heap, settings: &Settings) -> (&'h [Slot<'h>
     this.set(heap.attrs_from(set));
     index.insert(Symbol::intern("builtins"), members.len() as u32);
     (slots, index)
+}
+
+/// `builtins.currentTime`, which is noted: a result that depends on it is not kept.
+fn read_clock<'h>(ev: &mut Evaluation<'h>, _: u32, _: Value<'h>, _: Value<'h>) -> Res<Value<'h>> {
+    ev.clock_was_read = true;
+    Ok(Value::Int(SpanId::NONE, ev.settings.now))
 }
 
 fn nix_path<'h>(heap: &'h Heap, settings: &Settings) -> Value<'h> {
