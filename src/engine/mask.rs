@@ -152,6 +152,17 @@ fn encodings(secret: &[u8], out: &mut BTreeSet<Vec<u8>>) {
     for encoding in [&BASE64, &BASE64URL, &BASE64_NOPAD, &BASE64URL_NOPAD] {
         add(encoding.encode(secret));
     }
+    // Programs break long Base64 into lines, mostly of 76 or 64 characters.
+    for ending in [&b""[..], b"\n"] {
+        let text = BASE64.encode(&[secret, ending].concat());
+        for width in [76, 64] {
+            if text.len() > width {
+                text.as_bytes()
+                    .chunks(width)
+                    .for_each(|line| add(String::from_utf8_lossy(line).into_owned()));
+            }
+        }
+    }
     // Inside a longer text that was encoded as a whole, the secret stands at one of three places;
     // only the characters that no neighbour has a share in are the same everywhere.
     for encoding in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
@@ -176,7 +187,13 @@ fn encodings(secret: &[u8], out: &mut BTreeSet<Vec<u8>>) {
     if let Ok(text) = std::str::from_utf8(secret) {
         if let Ok(json) = serde_json::to_string(text) {
             add(json.trim_matches('"').to_owned());
-            add(json[1..json.len() - 1].replace('/', "\\/"));
+            let inner = &json[1..json.len() - 1];
+            add(inner.replace('/', "\\/"));
+            // Python keeps to ASCII; Go writes what HTML gives a meaning to as numbers, too.
+            add(numbered(inner, |c| !c.is_ascii()));
+            add(numbered(inner, |c| "<>&".contains(c)));
+            // A text as a programming language quotes it.
+            add(json[1..json.len() - 1].replace("\\\"", "\"").replace('\'', "\\'"));
         }
         add(text.replace('\'', "'\\''"));
         // An expression's string doubles its quotes; some tools take off the quotes around a value.
@@ -188,11 +205,27 @@ fn encodings(secret: &[u8], out: &mut BTreeSet<Vec<u8>>) {
         add(text.replace('\'', "'\"'\"'"));
         let xml = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         add(xml.clone());
-        add(xml.replace('"', "&quot;").replace('\'', "&apos;"));
-        add(xml.replace('"', "&quot;").replace('\'', "&#39;"));
+        for (quote, apostrophe) in
+            [("&quot;", "&apos;"), ("&quot;", "&#39;"), ("&quot;", "&#x27;"), ("&#34;", "&#39;")]
+        {
+            add(xml.replace('"', quote).replace('\'', apostrophe));
+        }
         // What `printf %q` and `set -x` make of it.
         add(text.chars().flat_map(|c| (!is_plain(c)).then_some('\\').into_iter().chain([c])).collect());
     }
+}
+
+/// A text with some characters as JSON's `\uXXXX` (RFC 8259, section 7).
+fn numbered(text: &str, which: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if which(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn is_plain(c: char) -> bool {
@@ -353,9 +386,25 @@ mod tests {
             r#"pa ss/w\"ör&d'12"#,
             r"pa ss\/w\u0022",
             "pa ss/w&quot;ör&amp;d&#39;12",
+            "pa ss/w&quot;ör&amp;d&#x27;12",
+            r#"pa ss/w\"\u00f6r&d'12"#,
+            r#"pa ss/w\"ör\u0026d'12"#,
+            r#"pa ss/w"ör&d\'12"#,
         ] {
             let masked = masker.mask_str(text);
             assert!(masked == MASK || text.contains("u0022"), "{text} -> {masked}");
+        }
+    }
+
+    #[test]
+    fn lines_of_long_base64() {
+        let key: String = (0..40).map(|n| format!("part{n:03}-")).collect();
+        let masker = Masker::new([&key]);
+        for (ending, width) in [("", 76), ("\n", 64)] {
+            let text = BASE64.encode(format!("{key}{ending}").as_bytes());
+            for line in text.as_bytes().chunks(width) {
+                assert_eq!(&*masker.mask(line), MASK.as_bytes(), "{}", String::from_utf8_lossy(line));
+            }
         }
     }
 
