@@ -66,7 +66,7 @@ async fn work(args: &BuildArgs, plan: &Plan) -> Result<Exit, CliError> {
     if args.dry_run {
         return dry_run(args, &daemon, plan).await;
     }
-    daemon.prepare(plan).await.map_err(CliError::Infrastructure)?;
+    daemon.prepare(plan, &[]).await.map_err(CliError::Infrastructure)?;
     let tell: Report = Arc::new(|news| eprintln!("{}", line(&news)));
     daemon.start(tell);
     let mut failures: Vec<(String, PackageError)> = Vec::new();

@@ -238,7 +238,11 @@ pub async fn run(
     Machine::new(&plan, limit)?;
     check_artifacts(&plan)?;
     if let Some(packages) = &options.packages {
-        packages.prepare(&plan).await.map_err(RunError::Packages)?;
+        // A job that is kept or left out needs nothing more.
+        let presets = &options.choice.presets;
+        let runs = |job| presets.get(job).is_none_or(|preset| *preset == super::machine::Preset::Run);
+        let chosen: Vec<bool> = (0..plan.jobs.len()).map(runs).collect();
+        packages.prepare(&plan, &chosen).await.map_err(RunError::Packages)?;
     }
     let setup = |error| RunError::Setup { root: options.cache_root.clone(), error };
     let dir = begin::run_dir(&options).map_err(setup)?;
@@ -430,6 +434,8 @@ struct Driver<'s> {
     machine: Machine<'s>,
     commands: Vec<Command>,
     tasks: JoinSet<(JobId, JobEnd)>,
+    /// Jobs that wait for packages.
+    waits: JoinSet<JobId>,
     running: HashMap<JobId, (Cancel, tokio::task::Id)>,
     signals: mpsc::UnboundedReceiver<i32>,
     signalled: bool,
@@ -452,6 +458,7 @@ impl<'s> Driver<'s> {
             machine: Machine::with(&shared.plan, limit, shared.options.choice.presets.clone())?,
             commands: Vec::new(),
             tasks: JoinSet::new(),
+            waits: JoinSet::new(),
             running: HashMap::new(),
             signals,
             signalled: false,
@@ -538,14 +545,31 @@ impl<'s> Driver<'s> {
         }
     }
 
+    /// Keeps back the jobs whose packages are still to be made, so that they take no slot meanwhile.
+    fn hold_those_without_packages(&mut self) {
+        let shared = self.shared;
+        let Some(packages) = &shared.options.packages else { return };
+        for job in (0..shared.plan.jobs.len()).filter(|&job| packages.waits(job)) {
+            self.machine.hold(job);
+            let (packages, cancel) = (Arc::clone(packages), shared.cancel.clone());
+            self.waits.spawn(async move {
+                // However it ends, the job tells of it when it starts.
+                let _ = packages::wait(Some(&packages), Some(job), &cancel).await;
+                job
+            });
+        }
+    }
+
     /// Runs the jobs to the last one's end.
     async fn jobs(&mut self) {
+        self.hold_those_without_packages();
         self.machine.start(&mut self.commands);
         while !self.carry_out() {
             let expiry = self.next_expiry();
             tokio::select! {
                 Some(signal) = self.signals.recv() => self.signal(signal),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                Some(Ok(job)) = self.waits.join_next() => self.machine.let_go(job, &mut self.commands),
                 () = until(self.budget) => self.cancel(CancelCause::Budget),
                 () = until(expiry) => self.expire(),
                 () = until(self.kill_at) => {

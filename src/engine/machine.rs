@@ -4,7 +4,7 @@
 //! along the edges as jobs end, so that a transition costs its out-edges and no more.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
 use super::condition::{Status, Verdict, decide, status_text};
 use super::event::{CancelCause, Decider, JobResult, Name, RunResult, SkipReason};
@@ -138,6 +138,9 @@ pub struct Machine<'p> {
     /// Jobs that end because another of their group failed.
     doomed: Vec<bool>,
     ready: BinaryHeap<(u32, Reverse<u64>, JobId)>,
+    /// Jobs that may not start yet, whatever they need of other jobs; and those that would have.
+    held: HashSet<JobId>,
+    parked: Vec<(u32, Reverse<u64>, JobId)>,
     sequence: u64,
     running: usize,
     open: usize,
@@ -169,6 +172,8 @@ impl<'p> Machine<'p> {
             doomed: vec![false; count],
             ancestry: vec![Ancestry::default(); count],
             ready: BinaryHeap::new(),
+            held: HashSet::new(),
+            parked: Vec::new(),
             sequence: 0,
             running: 0,
             open: count,
@@ -224,6 +229,22 @@ impl<'p> Machine<'p> {
             self.fail_fast(job, &mut ended, out);
         }
         self.settle(ended, out);
+    }
+
+    /// Keeps a job from starting until [`Machine::let_go`]; it takes no slot while it waits.
+    pub fn hold(&mut self, job: JobId) {
+        self.held.insert(job);
+    }
+
+    /// Lets a job start that was held.
+    pub fn let_go(&mut self, job: JobId, out: &mut Vec<Command>) {
+        if !self.held.remove(&job) {
+            return;
+        }
+        if let Some(at) = self.parked.iter().position(|place| place.2 == job) {
+            self.ready.push(self.parked.swap_remove(at));
+            self.settle(VecDeque::new(), out);
+        }
     }
 
     /// A started job ended. Reports about jobs that are not running are ignored. Returns what
@@ -578,6 +599,10 @@ impl<'p> Machine<'p> {
             let Some(place) = self.ready.pop() else { break };
             let job = place.2;
             if self.state[job] != State::Ready {
+                continue;
+            }
+            if self.held.contains(&job) {
+                self.parked.push(place);
                 continue;
             }
             if self.groups.full(job).is_some() {

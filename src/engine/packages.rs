@@ -47,9 +47,13 @@ pub struct PackageError {
 
 /// Makes packages.
 pub trait Packages: Send + Sync + fmt::Debug {
-    /// Looks what a plan needs and what of it is there, before the run begins. An error means that
-    /// something is needed and nobody can be asked for it: no job is started then.
-    fn prepare<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<(), String>>;
+    /// Looks what the workflow and the chosen jobs (one answer a job of the plan) need and what of it is there,
+    /// before the run begins. An error means that something is needed and nobody can be asked for it: no job is
+    /// started then.
+    fn prepare<'a>(&'a self, plan: &'a Plan, chosen: &'a [bool]) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Whether something that a job needs is still to be made.
+    fn waits(&self, job: usize) -> bool;
 
     /// Begins to make what is not there, in the background.
     fn start(&self, report: Report);

@@ -77,8 +77,8 @@ impl Daemon {
         }
     }
 
-    async fn look(&self, plan: &Plan) -> Result<Run, String> {
-        let needs = Needs::of(plan);
+    async fn look(&self, plan: &Plan, chosen: &[bool]) -> Result<Run, String> {
+        let needs = Needs::of(plan).only(chosen);
         let paths: BTreeSet<StorePath> = needs.all().filter_map(|n| n.path.clone()).collect();
         let mut progress = Progress::default();
         let mut holder = None;
@@ -332,13 +332,18 @@ impl Run {
 }
 
 impl Packages for Daemon {
-    fn prepare<'a>(&'a self, plan: &'a Plan) -> BoxFuture<'a, Result<(), String>> {
+    fn prepare<'a>(&'a self, plan: &'a Plan, chosen: &'a [bool]) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async {
-            let run = self.look(plan).await?;
+            let run = self.look(plan, chosen).await?;
             // A second run of the same object would find the first one's answers.
             let _ = self.run.set(Arc::new(run));
             Ok(())
         })
+    }
+
+    fn waits(&self, job: usize) -> bool {
+        let Some(run) = self.run.get() else { return false };
+        run.check(Some(job), &run.progress.borrow()).is_none()
     }
 
     fn start(&self, report: Report) {

@@ -63,6 +63,14 @@ impl Needs {
         Needs { workflow, jobs, dir }
     }
 
+    /// Without what only jobs need that are not chosen.
+    pub fn only(mut self, chosen: &[bool]) -> Needs {
+        for (needs, _) in self.jobs.iter_mut().zip(chosen).filter(|(_, chosen)| !**chosen) {
+            needs.clear();
+        }
+        self
+    }
+
     /// Everything, whoever needs it.
     pub fn all(&self) -> impl Iterator<Item = &Need> {
         self.workflow.iter().chain(self.jobs.iter().flatten())

@@ -1,6 +1,8 @@
 //! Packages of workflows: built by a real nix daemon, with packages of the tests' own making.
 
+mod chosen;
 mod client;
+mod disk;
 mod elsewhere;
 #[allow(dead_code, reason = "the tests of executors use more of it")]
 #[path = "../exec/engines.rs"]

@@ -19,6 +19,19 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts Debian's daemon, without sandbox, build users or substituters.
     pub(crate) fn start() -> Daemon {
+        Daemon::start_as(Command::new(program("nix-daemon", "nix-bin")))
+    }
+
+    /// The same, with a store on a disk of its own of this size (as `mount -o size=` takes it), which only the
+    /// daemon sees.
+    #[allow(dead_code, reason = "not every test binary has a small disk")]
+    pub(crate) fn start_on_disk_of(size: &str) -> Daemon {
+        let mut command = on_disk_of(size, "NIX_STORE_DIR");
+        command.arg(program("nix-daemon", "nix-bin"));
+        Daemon::start_as(command)
+    }
+
+    fn start_as(mut command: Command) -> Daemon {
         let dir = tempfile::Builder::new().prefix("nixd").tempdir().expect("a directory");
         let root = dir.path();
         for below in ["conf", "store", "var", "log"] {
@@ -26,7 +39,6 @@ impl Daemon {
         }
         let conf = "sandbox = false\nbuild-users-group =\nsubstituters =\nexperimental-features = nix-command flakes\n";
         std::fs::write(root.join("conf/nix.conf"), conf).expect("written");
-        let mut command = Command::new(program("nix-daemon", "nix-bin"));
         for (name, value) in variables(root) {
             command.env(name, value);
         }
@@ -76,6 +88,14 @@ impl Daemon {
         command.env("NIX_REMOTE", "daemon");
         command
     }
+}
+
+/// Runs the program that is added as an argument, and its arguments, with a small disk where a variable says.
+pub(crate) fn on_disk_of(size: &str, variable: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let script = format!("mount -t tmpfs -o size={size} none \"${variable}\" && exec \"$@\"");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
+    command
 }
 
 /// Whether a daemon has made its store and answers. The first connections may fail while it does.
