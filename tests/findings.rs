@@ -151,6 +151,8 @@ fn the_index_of_codes_is_current() {
             Severity::Hint => "hint",
         };
         let found = findings(c.examples()[0]);
+        let fixable = found.iter().any(|d| d.code == c.code && !d.fixes.is_empty());
+        assert!(!fixable || c.page.contains("## Fix safety"), "{}: nothing is said of its fix", c.code);
         let fix = match found.iter().filter(|d| d.code == c.code).flat_map(|d| &d.fixes).next() {
             Some(fix) if fix.applicability == Applicability::Safe => "safe",
             Some(_) => "unsafe",

@@ -72,11 +72,14 @@ pub(super) struct CheckArgs {
 }
 
 /// What one round of checking found.
+#[derive(Default)]
 struct Round {
     findings: Vec<Diagnostic>,
     files: usize,
     workflows: usize,
     plain: usize,
+    /// Whether there are scripts and shellcheck is not installed.
+    unchecked_scripts: bool,
 }
 
 /// Checks every file and writes all findings.
@@ -125,13 +128,16 @@ fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<R
         }
     });
     let results = results.into_inner().unwrap_or_else(|e| e.into_inner());
-    let mut round = Round { findings: Vec::new(), files: inputs.len(), workflows: 0, plain: 0 };
+    let mut round = Round { files: inputs.len(), ..Round::default() };
+    let mut scripts = false;
     for linted in results.into_iter().flatten() {
         round.workflows += linted.outcome.workflows.len();
         round.plain += usize::from(!linted.is_workflow);
+        scripts |= linted.has_scripts;
         findings.extend(linted.diagnostics);
     }
     round.findings = findings;
+    round.unchecked_scripts = shell.is_none() && !args.no_shellcheck && scripts;
     Ok(round)
 }
 
@@ -170,6 +176,10 @@ fn write(
         (Format::Human | Format::Short, true) => writeln!(out, "{}", nothing_found(round)),
         (format, _) => render::write(&round.findings, format, &style, &mut out),
     };
+    // Said beside the findings: it is no fault of the files.
+    if round.unchecked_scripts && args.format == Format::Human {
+        eprintln!("info: shellcheck is not installed, so scripts were not checked");
+    }
     written.and_then(|()| out.flush()).map_err(CliError::io("writing to standard output"))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::levels::Levels;
 use super::registry::{self, Model, Stage, When};
+use super::rules::script_strings;
 use super::shellcheck::{self, ShellCheck};
 use super::suppress::Suppressions;
 use super::text::{Text, Texts};
@@ -23,6 +24,8 @@ pub struct Linted {
     pub outcome: Outcome,
     /// Whether the file was evaluated as a workflow file.
     pub is_workflow: bool,
+    /// Whether scripts are written out in it.
+    pub has_scripts: bool,
     /// All findings: at their levels, without those that comments allow, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -105,7 +108,8 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
             let mut found = syntax(text, Ran::default());
             let ran = Ran { scripts: scripts(text, options.shell, &mut found), ..Ran::default() };
             let diagnostics = finish(found, Some(text), ran, options.levels);
-            return Linted { outcome: Outcome::default(), is_workflow: false, diagnostics };
+            let has_scripts = script_strings(text).next().is_some();
+            return Linted { outcome: Outcome::default(), is_workflow: false, has_scripts, diagnostics };
         }
         loaded(text.as_ref(), options.levels, options.shell, |inspect| {
             evalcache::load(options.cache, evalcache::Purpose::Findings, request, io, inspect)
@@ -156,7 +160,8 @@ fn loaded(
         ran.scripts = scripts(text, shell, &mut found);
     }
     let diagnostics = finish(found, text.map(|t| &**t), ran, levels);
-    Linted { diagnostics, is_workflow: true, outcome }
+    let has_scripts = text.is_some_and(|t| script_strings(t).next().is_some());
+    Linted { diagnostics, is_workflow: true, has_scripts, outcome }
 }
 
 /// Raw findings made final: those that comments allow are left out, each gets its level, what is

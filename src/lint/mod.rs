@@ -8,6 +8,7 @@
 pub mod check;
 pub mod fix;
 pub mod levels;
+mod programs;
 pub mod registry;
 mod rules;
 mod shell;

@@ -192,6 +192,11 @@ impl Texts {
         })
     }
 
+    /// The text of the file that a place is in.
+    pub(super) fn text(&self, place: &Place) -> Option<Rc<Text>> {
+        place.source.path().and_then(|_| self.of(&place.source))
+    }
+
     /// The binding whose key has this place, when it is one plain `name = value;` of a file.
     pub(super) fn binding(&self, key: SpanId) -> Option<(Rc<Text>, SyntaxNode)> {
         let place = key.resolve().filter(|p| p.source.path().is_some())?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::graph::Graph;
 use super::model::{Job, Spanned, Workflow};
 use super::names;
+use super::shape::came_to;
 use crate::base::source::SpanId;
 use crate::base::suggest;
 use crate::diag::{Applicability, Diagnostic, Edit, Fix};
@@ -39,7 +40,8 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, out: &mut Vec<Diagnostic
             let name = &input.name.value;
             path(&input.path, &format!("the artifact `{name}`"), out);
             let Some(&(giver, at)) = given.get(name.as_str()) else {
-                out.push(no_giver(&job.name.value, &input.name, given.keys().copied()));
+                let d = no_giver(&job.name.value, &input.name, given.keys().copied());
+                out.push(came_to(d, job.name.span, "the job that takes it"));
                 continue;
             };
             if giver != i && (broken || ancestors.contains(&giver)) {

@@ -6,6 +6,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::model::{Job, Workflow};
+use super::shape::came_to;
 use crate::base::source::SpanId;
 use crate::base::suggest;
 use crate::diag::{Applicability, Diagnostic, Edit, Fix};
@@ -93,7 +94,8 @@ fn needs_of(
         }
         seen.insert(&need.value, need.span);
         let Some(found) = by_name.get(need.value.as_str()) else {
-            out.push(unknown(job, &need.value, need.span, by_name));
+            let d = unknown(job, &need.value, need.span, by_name);
+            out.push(came_to(d, job.name.span, "the job that needs it"));
             continue;
         };
         let copy_of_same = job.copy_of.as_ref().is_some_and(|c| c.job == need.value);

@@ -54,6 +54,12 @@ fn written_elsewhere(value: Option<&Place>, key: SpanId) -> bool {
     }
 }
 
+/// Adds where a wrong value got to, when it was written somewhere else.
+pub(super) fn came_to(d: Diagnostic, key: SpanId, text: &str) -> Diagnostic {
+    let elsewhere = written_elsewhere(d.primary.as_ref().map(|l| &l.place), key);
+    if elsewhere && is_known(key) { d.also(key, text) } else { d }
+}
+
 fn is_known(span: SpanId) -> bool {
     span.resolve().is_some_and(|p| super::evaluate::is_users(&p))
 }
@@ -267,11 +273,13 @@ impl Shape<'_> {
             }
             Ok(_) => return,
         };
-        self.out.push(
+        self.out.push(came_to(
             Diagnostic::error("NXA301", format!("{} is not a duration: {why}", at.name))
                 .at(place(node, at.key), "not a duration")
                 .help(duration::FORMS),
-        );
+            at.key,
+            "the value of this key",
+        ));
     }
 
     fn condition(&mut self, node: &Node, at: &Spot) {
@@ -300,7 +308,7 @@ impl Shape<'_> {
                 .help("leave it out to run on success, or write `\"always()\"`"),
             E::Syntax(_) => d.at(place(node, at.key), "this does not parse"),
         };
-        self.out.push(d);
+        self.out.push(came_to(d, at.key, "the value of this key"));
     }
 
     fn executor(&mut self, node: &Node, at: &Spot) {

@@ -37,6 +37,11 @@ export function target(file: string, workflow?: string | null): string {
   return workflow ? `${file}#${workflow}` : file;
 }
 
+/** The arguments that choose what is run: a job, with all that it needs, or everything. */
+export function choice(run?: Run): string[] {
+  return run?.job ? ["--job", run.job] : [];
+}
+
 /** The settings that the server is given: without trust it evaluates nothing and starts no program. */
 export function settings(
   configured: Record<string, unknown>,

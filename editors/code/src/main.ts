@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import { LanguageClient, type LanguageClientOptions, State } from "vscode-languageclient/node";
 
-import { type Run, server, settings, target, task } from "./command";
+import { choice, type Run, server, settings, target, task } from "./command";
 
 let client: LanguageClient | undefined;
 
@@ -74,7 +74,8 @@ async function run(argument?: Run): Promise<void> {
   }
   await vscode.workspace.saveAll(false);
   const folder = vscode.workspace.getWorkspaceFolder(uri) ?? vscode.TaskScope.Workspace;
-  const definition = { type: "nixactions", command: "run", target: target(uri.fsPath, argument?.workflow) };
+  const chosen = { target: target(uri.fsPath, argument?.workflow), args: choice(argument) };
+  const definition = { type: "nixactions", command: "run", ...chosen };
   await vscode.tasks.executeTask(makeTask(definition, folder));
 }
 

@@ -6,6 +6,7 @@ pub(super) mod deprecated_builtin;
 pub(super) mod duplicate_attribute;
 pub(super) mod empty_job;
 pub(super) mod env_shadowed;
+pub(super) mod executor_mismatch;
 pub(super) mod legacy_let;
 pub(super) mod missing_command;
 pub(super) mod outline;
