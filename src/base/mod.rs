@@ -3,5 +3,6 @@
 
 pub mod lines;
 pub mod source;
+mod spans;
 pub mod suggest;
 pub mod symbol;

@@ -5,6 +5,7 @@
 //! nodes, values and attribute positions carry four bytes and line numbers are computed only when
 //! somebody looks. Blocks of dropped sources are reused.
 
+use super::spans::Spans;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -143,7 +144,7 @@ pub struct SpanBlock {
     base: u32,
     len: u32,
     source: Arc<Source>,
-    spans: OnceLock<Box<[(u32, u32)]>>,
+    spans: OnceLock<Spans>,
 }
 
 impl SpanBlock {
@@ -167,7 +168,7 @@ impl SpanBlock {
     /// only the first call counts.
     pub fn fill(&self, mut spans: Vec<(u32, u32)>) {
         spans.truncate(self.len as usize);
-        let _ = self.spans.set(spans.into_boxed_slice());
+        let _ = self.spans.set(Spans::new(&spans));
     }
 
     /// The source these spans are in.
@@ -203,7 +204,7 @@ impl Registry {
         }
         let i = self.blocks.partition_point(|b| b.base <= id.0).checked_sub(1)?;
         let block = self.blocks[i].block.upgrade()?;
-        let &(start, end) = block.spans.get()?.get((id.0 - block.base) as usize)?;
+        let (start, end) = block.spans.get()?.get((id.0 - block.base) as usize)?;
         Some(Place { source: block.source.clone(), start, end })
     }
 

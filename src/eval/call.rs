@@ -8,7 +8,7 @@ use super::step::share_element;
 use super::value::{Attrs, Partial, Res, Slot, Value};
 use crate::base::source::SpanId;
 use crate::base::symbol::Symbol;
-use crate::ir::expr::{Code, Delay, Param, Pattern};
+use crate::ir::expr::{Code, Delay, Pattern};
 
 impl<'h> Evaluation<'h> {
     /// Calls a function with arguments, which may be delayed; those that stand in no slot are shared
@@ -241,9 +241,9 @@ impl<'h> Evaluation<'h> {
             return Err(self.no_frame(span));
         };
         let region = fill(self, frame);
-        let bound = match &code.param {
-            Param::Pattern(p) => self.bind_pattern(code, p, frame, env, span),
-            _ => Ok(()),
+        let bound = match code.pattern {
+            Some(p) => self.bind_pattern(code, p, frame, env, span),
+            None => Ok(()),
         };
         let r = match bound {
             Ok(()) => self.eval(code.body, frame, env).map_err(|e| call_trace(e, code, span)),
@@ -337,10 +337,7 @@ impl<'h> Evaluation<'h> {
             Value::Partial(Partial { func: Value::Lambda(id, _), args }) => (self.heap.code(*id), args.len()),
             _ => return None,
         };
-        match &code.param {
-            Param::Pattern(p) if given + 1 == code.arity as usize => Some(p),
-            _ => None,
-        }
+        code.pattern.filter(|_| given + 1 == code.arity as usize)
     }
 
     /// Calls a function, or a set with `__functor`, giving it of these arguments those that its

@@ -194,8 +194,9 @@ impl Heap {
         let room = match x.room {
             Some(room) if room.used.get() == had && room.slots.len() >= len => room,
             room => {
-                // A list that was made by appending is likely to be appended to again.
-                let capacity = if room.is_some() { len + len / 2 } else { len };
+                // A list that filled its room by appending is likely to be appended to again.
+                let filled = room.is_some_and(|room| room.used.get() == had);
+                let capacity = if filled { len + len / 2 } else { len };
                 let null = Value::Null(SpanId::NONE);
                 let slots = self.arena.alloc_with(capacity, |i| {
                     Slot::new(if i < had { share_element(&x.items[i]) } else { null })

@@ -309,8 +309,8 @@ pub struct Code<'m> {
     pub arity: u32,
     /// The parameters (bit `i` for slot `i`, of the first 32) that the body is sure to evaluate.
     pub strict: u32,
-    /// The last parameter.
-    pub param: Param<'m>,
+    /// The last parameter, if it is a pattern; any other is a plain name, in slot `arity - 1`.
+    pub pattern: Option<&'m Pattern<'m>>,
     /// The body.
     pub body: &'m Expr<'m>,
     /// The name it is bound to, for messages.
@@ -319,19 +319,10 @@ pub struct Code<'m> {
     pub span: SpanId,
     /// Place of the function that takes the last parameter, which is the one whose body fails.
     pub inner: SpanId,
-    /// Names of all plain parameters, in slot order (for `toXML` and messages).
-    pub param_names: &'m [Symbol],
 }
 
-/// The last parameter of a function.
-pub enum Param<'m> {
-    /// None: a thunk.
-    None,
-    /// A plain name, in slot `arity - 1`.
-    Name,
-    /// A pattern.
-    Pattern(&'m Pattern<'m>),
-}
+// There is one for every delayed expression.
+const _: () = assert!(size_of::<Code<'_>>() <= 48);
 
 /// `{ a, b ? 1, ... } @ args`.
 pub struct Pattern<'m> {

@@ -144,7 +144,7 @@ impl Module {
         Arc::new(Module { root: root.cast(), _ids: ids, spans, _arena: arena })
     }
 
-    /// Makes a module whose arena is filled by `make`, which returns the root and all codes, one for
+    /// Makes a module whose arena, of `capacity` bytes and more if need be, is filled by `make`, which returns the root and all codes, one for
     /// each number of `ids`.
     ///
     /// # Panics
@@ -152,9 +152,10 @@ impl Module {
     pub fn build(
         ids: CodeIds,
         spans: Arc<SpanBlock>,
+        capacity: usize,
         make: impl for<'m> FnOnce(&'m Bump, &CodeIds) -> (&'m Code<'m>, Vec<&'m Code<'m>>),
     ) -> Arc<Module> {
-        let arena = Bump::new();
+        let arena = Bump::with_capacity(capacity);
         let (root, codes) = make(&arena, &ids);
         let root = ptr::from_ref(root).cast::<Code<'static>>();
         let codes: Vec<_> = codes.into_iter().map(|c| ptr::from_ref(c).cast::<Code<'static>>()).collect();

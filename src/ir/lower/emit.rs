@@ -11,8 +11,8 @@ use super::resolve::{BindingId, Meaning, Resolved};
 use crate::base::source::{SpanBlock, SpanId};
 use crate::base::symbol::Symbol;
 use crate::ir::expr::{
-    Assert, AttrName, BinOp, Call, Captures, Code, Delay, Expr, HasAttr, If, Kind, ListExpr, Param, Select,
-    Var, With,
+    Assert, AttrName, BinOp, Call, Captures, Code, Delay, Expr, HasAttr, If, Kind, ListExpr, Select, Var,
+    With,
 };
 use crate::ir::module::CodeIds;
 use crate::ir::text::Str;
@@ -231,19 +231,8 @@ impl<'m> Emitter<'m, '_> {
     pub(super) fn thunk_code(&mut self, body: impl FnOnce(&mut Self) -> ExprRef<'m>) -> &'m Code<'m> {
         self.code(|e| {
             let body = body(e);
-            let (span, param) = (body.span, Param::None);
-            Code {
-                id: 0,
-                frame: 0,
-                arity: 0,
-                strict: 0,
-                param,
-                body,
-                name: None,
-                span,
-                inner: span,
-                param_names: &[],
-            }
+            let span = body.span;
+            Code { id: 0, frame: 0, arity: 0, strict: 0, pattern: None, body, name: None, span, inner: span }
         })
     }
 

@@ -3,7 +3,7 @@
 use super::emit::Emitter;
 use super::strict::strict_parameters;
 use crate::base::symbol::Symbol;
-use crate::ir::expr::{Captures, Closure, Code, Delay, Formal, Kind, Param, Pattern, Var};
+use crate::ir::expr::{Captures, Closure, Code, Delay, Formal, Kind, Pattern, Var};
 use crate::syntax::ast::{self, ExprKind, Span};
 
 impl<'m> Emitter<'m, '_> {
@@ -26,15 +26,15 @@ impl<'m> Emitter<'m, '_> {
         name: Option<Symbol>,
     ) -> &'m Code<'m> {
         self.code(|e| {
-            let mut names = Vec::new();
+            let mut names = 0;
             let mut lambda = lambda;
             let mut innermost = span;
             let body = loop {
                 let slot = e.take_slot();
-                let ast::Lambda { name: Some(parameter), pattern: None, body } = lambda else {
+                let ast::Lambda { name: Some(_), pattern: None, body } = lambda else {
                     break None;
                 };
-                names.push(parameter.symbol);
+                names += 1;
                 e.bind(slot);
                 match &body.kind {
                     ExprKind::Lambda(inner) => {
@@ -47,10 +47,10 @@ impl<'m> Emitter<'m, '_> {
             let inner = if innermost == span { None } else { Some(e.span(innermost)) };
             let span = e.span(span);
             let inner = inner.unwrap_or(span);
-            let (param, arity, body) = match body {
-                Some(body) => (Param::Name, names.len(), e.expr(body)),
+            let (pattern, arity, body) = match body {
+                Some(body) => (None, names, e.expr(body)),
                 None => {
-                    let pattern = e.pattern(lambda, names.len() as u32);
+                    let pattern = e.pattern(lambda, names);
                     let body = match &lambda.body.kind {
                         ExprKind::Lambda(inner) => {
                             let kind = e.strict_lambda(inner, lambda.body.span, name);
@@ -59,16 +59,14 @@ impl<'m> Emitter<'m, '_> {
                         }
                         _ => e.expr(lambda.body),
                     };
-                    (Param::Pattern(e.arena.alloc(pattern)), names.len() + 1, body)
+                    (Some(&*e.arena.alloc(pattern)), names + 1, body)
                 }
             };
-            let param_names = e.arena.alloc_slice_copy(&names);
-            let arity = arity as u32;
             let mut strict = strict_parameters(body, arity);
-            if matches!(param, Param::Pattern(_)) && arity <= 32 {
+            if pattern.is_some() && arity <= 32 {
                 strict |= 1 << (arity - 1);
             }
-            Code { id: 0, frame: 0, arity, strict, param, body, name, span, inner, param_names }
+            Code { id: 0, frame: 0, arity, strict, pattern, body, name, span, inner }
         })
     }
 
