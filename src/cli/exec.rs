@@ -10,7 +10,6 @@ use super::choose;
 use super::error::{CliError, Exit};
 use super::how::How;
 use super::load::{self, Selection};
-use crate::engine::attend::{Attendant, Scene};
 use crate::engine::rundir;
 use crate::exec::local;
 use crate::workflow::plan::{Condition, Plan};
@@ -57,8 +56,7 @@ pub(super) fn run(args: &ExecArgs, global: &Global) -> Result<Exit, CliError> {
     reduce(&mut plan, at, args.step.as_deref())?;
     let choice = choose::alone(&mut plan, at, &rundir::cache_root())?;
     let command = args.command.clone();
-    let attendant = Attendant::new(true, move |scene: &Scene| local::open_shell(scene, &command));
-    args.how.attend(plan, global, choice, attendant)
+    args.how.attend(plan, global, choice, move |scene| local::open_shell(scene, &command))
 }
 
 /// Leaves of the job what a shell needs: one step, and nothing that is saved.

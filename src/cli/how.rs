@@ -2,7 +2,8 @@
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use clap::Args;
 
@@ -12,11 +13,11 @@ use super::load::{self, Evaluation, Selection};
 use super::render::Color;
 use super::reports::{self, ReportArgs};
 use super::target::Target;
-use crate::engine::attend::Attendant;
+use crate::engine::attend::{Attendant, Scene};
 use crate::engine::begin::{Choice, GuardStarter, Record};
 use crate::engine::dotenv::{self, Dialect};
 use crate::engine::driver::{self, Options};
-use crate::engine::event::Level;
+use crate::engine::event::{Event, EventSink, Level};
 use crate::engine::history::store::{Entry, Origin, Stored};
 use crate::engine::rundir;
 use crate::exec::local::{self, guard::Guard};
@@ -79,22 +80,33 @@ impl How {
             }
             options.attendant = Some(Attendant::new(false, |scene| local::open_shell(scene, &[])));
         }
-        self.go(plan, global, choice, options)
+        self.go(plan, global, choice, options, View::Run)
     }
 
-    /// Runs a plan with someone in the place of its steps; nothing of it is remembered.
+    /// Opens a shell in the place of a plan's steps. Nothing of it is remembered, and only what keeps the
+    /// shell from being opened is told; the exit code is the shell's.
     pub(super) fn attend(
         &self,
         plan: Plan,
         global: &Global,
         choice: Choice,
-        attendant: Attendant,
+        open: impl Fn(&Scene) -> io::Result<i32> + Send + Sync + 'static,
     ) -> Result<Exit, CliError> {
         let mut quiet = self.clone();
         quiet.level.get_or_insert_with(|| "error".to_owned());
         quiet.format.get_or_insert_with(|| "simple".to_owned());
+        let opened = Arc::new(AtomicBool::new(false));
+        let code = Arc::new(OnceLock::new());
+        let (begun, ended) = (Arc::clone(&opened), Arc::clone(&code));
+        let attendant = Attendant::new(true, move |scene| {
+            begun.store(true, Ordering::Release);
+            let code = open(scene)?;
+            let _first = ended.set(code);
+            Ok(code)
+        });
         let options = Options { attendant: Some(attendant), ..Options::from_process() };
-        quiet.go(plan, global, choice, options)
+        let exit = quiet.go(plan, global, choice, options, View::UntilOpened(opened))?;
+        Ok(code.get().map_or(exit, |&code| Exit::Code(u8::try_from(code).unwrap_or(1))))
     }
 
     fn go(
@@ -103,6 +115,7 @@ impl How {
         global: &Global,
         choice: Choice,
         mut options: Options,
+        view: View,
     ) -> Result<Exit, CliError> {
         options.outside.overrides = overrides(self)?;
         options.pure = self.pure;
@@ -122,7 +135,13 @@ impl How {
         }
         end_dead_runs(&options.cache_root);
         let reports = self.reports.begin()?;
-        let sink = reports.with(report::reporter(settings, Box::new(io::stdout())));
+        let sink = match view {
+            View::Run => reports.with(report::reporter(settings, Box::new(io::stdout()))),
+            View::UntilOpened(opened) => {
+                let told = report::reporter(settings, Box::new(io::stderr()));
+                Arc::new(Until { opened, told }) as Arc<dyn EventSink>
+            }
+        };
         let outcome = driver::run_blocking(plan, options, &Registry, sink);
         local::end_orphans();
         let written = reports.end();
@@ -139,6 +158,28 @@ impl How {
                 Ok(Exit::Code(exit))
             }
             Ok(()) => Ok(Exit::Code(exit)),
+        }
+    }
+}
+
+/// What is shown of a run.
+enum View {
+    /// All of it.
+    Run,
+    /// On standard error, what happens before a shell is opened.
+    UntilOpened(Arc<AtomicBool>),
+}
+
+/// Tells events until a shell is open: from then on the terminal is the shell's.
+struct Until {
+    opened: Arc<AtomicBool>,
+    told: Arc<dyn EventSink>,
+}
+
+impl EventSink for Until {
+    fn event(&self, event: &Event) {
+        if !self.opened.load(Ordering::Acquire) {
+            self.told.event(event);
         }
     }
 }

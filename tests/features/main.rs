@@ -5,6 +5,7 @@ mod services_support;
 
 mod beside;
 mod calls;
+mod debugging;
 mod harness;
 mod inputs;
 mod kept;
