@@ -141,7 +141,8 @@ fn loaded(
     let outcome = load(&mut |seen| {
         let checked = &mut *seen.checked;
         let (Some(workflow), Some(graph)) = (&checked.workflow, &checked.graph) else { return };
-        let model = Model { workflow, graph, texts: &texts };
+        let sound = !checked.diagnostics.iter().any(|d| d.severity == Severity::Error);
+        let model = Model { workflow, graph, sound, texts: &texts };
         for rule in registry::RULES {
             if let Stage::Workflow(run) = rule.stage {
                 run(&model, &mut checked.diagnostics);

@@ -23,6 +23,8 @@ pub(super) enum When {
 pub(super) struct Model<'w> {
     pub(super) workflow: &'w Workflow,
     pub(super) graph: &'w Graph,
+    /// Whether no error stands against the workflow: fields with one are empty here.
+    pub(super) sound: bool,
     /// The files that its places are in.
     pub(super) texts: &'w Texts,
 }

@@ -13,7 +13,7 @@ use crate::syntax::names::{BindingKind, static_name};
 use crate::workflow::model::{Job, Step};
 
 pub(in crate::lint) fn check(model: &Model<'_>, out: &mut Vec<Diagnostic>) {
-    for job in model.workflow.jobs.iter().filter(|j| j.pure) {
+    for job in model.workflow.jobs.iter().filter(|j| j.pure && model.sound) {
         // What earlier steps put on the PATH is not known here.
         let sets_path = |s: &str| s.contains("JOB_ENV") || s.contains("PATH=");
         if job.steps.iter().any(|s| sets_path(&s.script.value)) {
