@@ -211,6 +211,10 @@ pub(super) fn stored_plan(
 /// Where a plan comes from, for who runs it again.
 pub(super) fn origin(target: Option<&str>) -> Result<Origin, CliError> {
     // Absolute, because it may be looked at from anywhere.
+    let here = std::env::current_dir().map_err(CliError::io("finding the current directory"))?;
+    if let Some(target) = target.filter(|t| super::elsewhere_flake::reference(t, &here).is_some()) {
+        return Ok(Origin { target: Some(target.to_owned()) });
+    }
     let found = Target::find(target)?;
     let file = found.file.display();
     let target = found.name.as_ref().map_or_else(|| file.to_string(), |name| format!("{file}#{name}"));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::Global;
+use super::elsewhere_flake;
 use super::error::{CliError, Exit, Findings};
 use super::machine::{Machine, Reach};
 use super::nix_options::{Argument, NixOptions};
@@ -79,7 +80,12 @@ impl Evaluation {
 
 /// Evaluates and checks a workflow file; with `all`, every workflow in it.
 pub(super) fn outcome(target: Option<&str>, evaluation: &Evaluation, all: bool) -> Result<Outcome, CliError> {
-    let request = request(Target::find(target)?, evaluation, all)?;
+    let here = std::env::current_dir().map_err(CliError::io("finding the current directory"))?;
+    let found = match target.and_then(|t| elsewhere_flake::reference(t, &here)) {
+        Some((reference, name)) => elsewhere_flake::fetch(reference, name, &here, evaluation)?,
+        None => Target::find(target)?,
+    };
+    let request = request(found, evaluation, all)?;
     let (store, offline) = (request.settings.store_dir.clone(), evaluation.offline);
     let cache = evaluation.cache()?;
     Ok(on_big_stack(|| {

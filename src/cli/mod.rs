@@ -11,6 +11,7 @@ mod completions;
 mod derivation;
 mod doctor;
 mod elsewhere;
+mod elsewhere_flake;
 mod error;
 mod eval;
 mod exec;

@@ -11,6 +11,8 @@ pub(super) struct Target {
     pub(super) file: PathBuf,
     /// The name after `#`.
     pub(super) name: Option<String>,
+    /// The fetched source that it is in, for a flake that is elsewhere.
+    pub(super) fetched: Option<PathBuf>,
 }
 
 /// File names looked for when none is given, in order.
@@ -30,7 +32,7 @@ impl Target {
         let (path, name) = split(argument.unwrap_or(""), here);
         if path.is_empty() {
             let file = search(here)?;
-            return Ok(Target { file, name });
+            return Ok(Target { file, name, fetched: None });
         }
         // Without `.` in it, so that each file has one name.
         let file: PathBuf = here.join(&path).components().collect();
@@ -44,13 +46,16 @@ impl Target {
                     NAMES.join(" or ")
                 )));
             };
-            return Ok(Target { file: found, name });
+            return Ok(Target { file: found, name, fetched: None });
         }
-        Ok(Target { file, name })
+        Ok(Target { file, name, fetched: None })
     }
 
     /// The directory that the workflow is about: the repository's root, else where the file is.
     pub(super) fn project_dir(&self) -> PathBuf {
+        if let Some(fetched) = &self.fetched {
+            return fetched.clone();
+        }
         let dir = self.file.parent().unwrap_or(Path::new("/"));
         let root = dir.ancestors().find(|d| d.join(".git").exists());
         root.unwrap_or(dir).to_path_buf()
@@ -95,10 +100,13 @@ mod tests {
     fn a_name_follows_the_hash() {
         let dir = tempfile::tempdir().expect("a directory");
         let target = Target::find_in(Some("ci.nix#test"), dir.path()).expect("a target");
-        assert_eq!(target, Target { file: dir.path().join("ci.nix"), name: Some("test".into()) });
+        assert_eq!(
+            target,
+            Target { file: dir.path().join("ci.nix"), name: Some("test".into()), fetched: None }
+        );
         std::fs::write(dir.path().join("a#b.nix"), "").expect("a file");
         let target = Target::find_in(Some("a#b.nix"), dir.path()).expect("a target");
-        assert_eq!(target, Target { file: dir.path().join("a#b.nix"), name: None });
+        assert_eq!(target, Target { file: dir.path().join("a#b.nix"), name: None, fetched: None });
     }
 
     #[test]

@@ -40,11 +40,35 @@ pub(super) enum Got {
     },
 }
 
+/// What an error without an answer means. Trouble with TLS does not go away by asking again.
+fn failed(e: &ureq::Error) -> Attempt {
+    let text = e.to_string();
+    let text = text.strip_prefix("io: ").unwrap_or(&text);
+    let lower = text.to_lowercase();
+    if lower.contains("certificate") {
+        let reason = format!(
+            "the server's certificate is not trusted: {text}; NIX_SSL_CERT_FILE names the certificates to trust"
+        );
+        return Attempt::Stopped { reason };
+    }
+    if lower.contains("corrupt message") || lower.contains("handshake") {
+        return Attempt::Stopped { reason: format!("the server does not speak TLS as we do: {text}") };
+    }
+    Attempt::Again { reason: text.to_owned(), pause: None }
+}
+
 /// What one attempt came to.
 enum Attempt {
     Done(Got),
     Refused(FetchError),
-    Again { reason: String, pause: Option<Duration> },
+    /// It would end the same way again.
+    Stopped {
+        reason: String,
+    },
+    Again {
+        reason: String,
+        pause: Option<Duration>,
+    },
 }
 
 impl Http {
@@ -96,6 +120,9 @@ impl Http {
             match self.once(url, etag, to, headers) {
                 Attempt::Done(got) => return Ok(got),
                 Attempt::Refused(error) => return Err(error),
+                Attempt::Stopped { reason } => {
+                    return Err(FetchError::Unreachable { url: url.to_owned(), reason, attempts: attempt });
+                }
                 Attempt::Again { reason, .. } if attempt == ATTEMPTS => {
                     return Err(FetchError::Unreachable { url: url.to_owned(), reason, attempts: attempt });
                 }
@@ -127,7 +154,7 @@ impl Http {
                 let (url, reason) = (url.to_owned(), e.to_string());
                 return Attempt::Refused(FetchError::Unreachable { url, reason, attempts: 1 });
             }
-            Err(e) => return Attempt::Again { reason: e.to_string(), pause: None },
+            Err(e) => return failed(&e),
         };
         let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
         match response.status().as_u16() {

@@ -17,6 +17,8 @@ struct Server {
     url: String,
     requests: Arc<AtomicUsize>,
     answers: Answers,
+    /// The heads of the requests.
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -25,13 +27,15 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let requests = Arc::new(AtomicUsize::new(0));
         let answers = Answers::default();
-        let (count, told) = (Arc::clone(&requests), Arc::clone(&answers));
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let (count, told, seen) = (Arc::clone(&requests), Arc::clone(&answers), Arc::clone(&heads));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::SeqCst);
                 let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
                 let mut head = String::new();
                 while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
+                seen.lock().expect("unpoisoned").push(head.clone());
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 let mut all = told.lock().expect("unpoisoned");
                 // Of several answers for a path each is given once, the last one for ever.
@@ -59,12 +63,17 @@ impl Server {
                 let _ = stream.write_all(&body[..end]);
             }
         });
-        Server { url, requests, answers }
+        Server { url, requests, answers, heads }
     }
 
     fn give(&self, path: &str, status: u16, headers: &str, body: impl Into<Vec<u8>>) {
         let mut all = self.answers.lock().expect("unpoisoned");
         all.push((path.into(), status, headers.into(), body.into()));
+    }
+
+    /// The head of the last request, in small letters.
+    fn last(&self) -> String {
+        self.heads.lock().expect("unpoisoned").last().cloned().unwrap_or_default().to_lowercase()
     }
 
     fn asked(&self) -> usize {
@@ -238,6 +247,11 @@ fn git_repositories_are_fetched_by_name_and_by_commit() {
     assert_eq!(value(&p, &format!("import (fetchGit {url})")), "\"changed\"");
     assert_eq!(value(&p, &format!("builtins.pathExists \"${{fetchGit {url}}}/untracked\"")), "false");
     assert_contains(&eval(&p, &get(&format!("rev = \"{}\";", "1".repeat(40)))), "it has no commit 1111");
+    // A name is that of the store path, as with Nix 2.34.
+    let named = format!(
+        "baseNameOf (fetchGit {{ url = \"file://{url}\"; rev = \"{first}\"; name = \"named\"; }}).outPath"
+    );
+    assert!(value(&p, &named).ends_with("-named\""), "{}", value(&p, &named));
     // The store path is Nix's.
     let expr = format!("(builtins.fetchGit {{ url = \"file://{url}\"; rev = \"{first}\"; }}).narHash");
     let theirs =
@@ -421,4 +435,88 @@ fn packages_that_carry_workflows_are_the_same_run() {
     };
     let theirs = plan(&["plan", "--format", "json", "--project", ".", &file]);
     assert_eq!(plan(&["plan", "--format", "json", ".#ci"]), theirs);
+}
+
+/// Evaluates with further variables.
+fn eval_with(p: &Project, expr: &str, variables: &[(&str, &str)]) -> std::process::Output {
+    let mut command = p.command(&["eval", "--strict", "-E", expr]);
+    command.envs(variables.iter().copied()).output().expect("it runs")
+}
+
+#[test]
+fn servers_are_told_who_asks() {
+    let p = Project::new();
+    let s = Server::start();
+    for name in ["plain", "netrc", "token"] {
+        s.give(&format!("/{name}"), 200, "", "content");
+    }
+    let get = |name: &str| format!("builtins.readFile (builtins.fetchurl \"{}/{name}\")", s.url);
+    let plain = eval_with(&p, &get("plain"), &[("NETRC", "/nowhere")]);
+    assert!(plain.status.success(), "{}", out(&plain));
+    assert!(!s.last().contains("authorization"), "{}", s.last());
+    let netrc = p.dir.path().join("netrc");
+    write(&netrc, "machine 127.0.0.1 login me password secret\n");
+    let known = eval_with(&p, &get("netrc"), &[("NETRC", &netrc.to_string_lossy())]);
+    assert!(known.status.success(), "{}", out(&known));
+    assert!(s.last().contains("authorization: basic bwu6c2vjcmv0"), "{}", s.last());
+    let config = "access-tokens = 127.0.0.1=tok";
+    let known = eval_with(&p, &get("token"), &[("NIX_CONFIG", config), ("NETRC", "/nowhere")]);
+    assert!(known.status.success(), "{}", out(&known));
+    assert!(s.last().contains("authorization: bearer tok"), "{}", s.last());
+}
+
+#[test]
+fn downloads_go_through_the_proxy_of_the_environment() {
+    let p = Project::new();
+    let proxy = Server::start();
+    proxy.give("http://sources.test/f", 200, "", "by the proxy");
+    let expr = "builtins.readFile (builtins.fetchurl \"http://sources.test/f\")";
+    let output = eval_with(&p, expr, &[("http_proxy", &proxy.url)]);
+    assert!(proxy.asked() > 0, "the proxy was not asked: {}", out(&output));
+    assert!(proxy.last().contains("sources.test"), "{}", proxy.last());
+    let direct = Server::start();
+    direct.give("/g", 200, "", "without it");
+    let asked = proxy.asked();
+    let expr = format!("builtins.readFile (builtins.fetchurl \"{}/g\")", direct.url);
+    let output = eval_with(&p, &expr, &[("http_proxy", &proxy.url), ("no_proxy", "127.0.0.1")]);
+    assert_contains(&output, "without it");
+    assert_eq!(proxy.asked(), asked);
+}
+
+#[test]
+fn servers_that_speak_no_tls_are_named() {
+    let p = Project::new();
+    let s = Server::start();
+    let url = s.url.replace("http:", "https:");
+    let output = eval_with(&p, &format!("builtins.fetchurl \"{url}/f\""), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    assert_contains(&output, &url);
+    assert!(out(&output).to_lowercase().contains("tls"), "{}", out(&output));
+}
+
+#[test]
+fn workflows_of_flakes_elsewhere_run() {
+    let p = Project::new();
+    let repo = p.dir.path().join("repo");
+    write(
+        &repo.join("ci/flake.nix"),
+        r#"{ outputs = { self }: { nixactions.ci = { name = "ci"; _type = "workflow"; jobs.a.steps = [ { bash = "cat ci/data.txt"; } ]; }; }; }"#,
+    );
+    write(&repo.join("ci/data.txt"), "data of the flake\n");
+    git(p.dir.path(), &["init", "-q", "repo"]);
+    git(&repo, &["add", "."]);
+    git(&repo, &["commit", "-qm", "1"]);
+    let reference = format!("git+file://{}?dir=ci#ci", repo.display());
+    let run = p.run(&["run", &reference, "--format", "simple"]);
+    assert!(run.status.success(), "{}", out(&run));
+    assert_contains(&run, "a/step-1: data of the flake");
+    let again = p.run(&["rerun", "--format", "simple"]);
+    assert!(again.status.success(), "{}", out(&again));
+    let none = p.run(&["run", &format!("git+file://{}#ci", repo.display())]);
+    assert_eq!(none.status.code(), Some(2), "{}", out(&none));
+    assert_contains(&none, "it has no flake.nix");
+    let s = Server::start();
+    let gone = p.run(&["run", &format!("{}/none.tar.gz#ci", s.url)]);
+    assert_eq!(gone.status.code(), Some(3), "{}", out(&gone));
+    assert_contains(&gone, "the server answers 404");
 }

@@ -41,7 +41,11 @@ pub(super) fn find(args: &CheckArgs, overlay: &Arc<Overlay>) -> Result<Vec<Input
             let mut text = Vec::new();
             std::io::stdin().lock().read_to_end(&mut text).map_err(CliError::io("reading standard input"))?;
             overlay.put(file.clone(), text);
-            inputs.push(Input { target: Target { file, name: None }, certain: false, stdin: true });
+            inputs.push(Input {
+                target: Target { file, name: None, fetched: None },
+                certain: false,
+                stdin: true,
+            });
             continue;
         }
         let path = here.join(target);
@@ -51,7 +55,7 @@ pub(super) fn find(args: &CheckArgs, overlay: &Arc<Overlay>) -> Result<Vec<Input
                 return Err(CliError::Usage(format!("there is no Nix file below `{target}`")));
             }
             inputs.extend(found.into_iter().map(|file| Input {
-                target: Target { file, name: None },
+                target: Target { file, name: None, fetched: None },
                 certain: false,
                 stdin: false,
             }));

@@ -331,7 +331,7 @@ fn flake_attrs<'h>(ev: &mut Evaluation<'h>, attrs: &'h Attrs<'h>, span: SpanId) 
 /// Puts a source into the store: its path there, and the set that describes it.
 pub fn tree_value<'h>(ev: &mut Evaluation<'h>, tree: Tree, span: SpanId) -> Res<(String, Value<'h>)> {
     let info = tree.info.clone();
-    let (store, hash) = super::store::add_tree(ev, tree, span)?;
+    let (store, hash) = super::store::add_tree(ev, "source", tree, span)?;
     let value = described(ev, &store, hash, &info, span);
     Ok((store_dir(ev).print(&store), value))
 }
@@ -410,7 +410,7 @@ fn fetched_tree<'h>(ev: &mut Evaluation<'h>, source: &FlakeRef, span: SpanId) ->
         }
     };
     let info = tree.info.clone();
-    let (store, hash) = super::store::add_tree(ev, tree, span)?;
+    let (store, hash) = super::store::add_tree(ev, source.text("name").unwrap_or("source"), tree, span)?;
     check_tree(source, hash, span)?;
     Ok(described(ev, &store, hash, &info, span))
 }
@@ -470,7 +470,7 @@ fn fetch_git<'h>(ev: &mut Evaluation<'h>, args: &[Slot<'h>], span: SpanId) -> Re
     let submodules = source.fields().any(|(n, f)| n == "submodules" && *f == Field::Bool(true));
     tree.info.push(("submodules".into(), Field::Bool(submodules)));
     let info = tree.info.clone();
-    let (store, hash) = super::store::add_tree(ev, tree, span)?;
+    let (store, hash) = super::store::add_tree(ev, source.text("name").unwrap_or("source"), tree, span)?;
     check_tree(&source, hash, span)?;
     Ok(described(ev, &store, hash, &info, span))
 }

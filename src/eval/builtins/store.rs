@@ -180,13 +180,19 @@ pub fn add_path<'h>(ev: &mut Evaluation<'h>, adding: &Adding<'_, 'h>, span: Span
 }
 
 /// Puts a source that was fetched into the store: its store path and the hash of its archive.
-pub fn add_tree(ev: &mut Evaluation<'_>, tree: world::Tree, span: SpanId) -> Res<(StorePath, Hash)> {
+pub fn add_tree(
+    ev: &mut Evaluation<'_>,
+    name: &str,
+    tree: world::Tree,
+    span: SpanId,
+) -> Res<(StorePath, Hash)> {
     let mut files = Disk::without(tree.left_out.clone());
     let (hash, _) = nar::hash(&mut files, &tree.path, Algo::Sha256)
         .map_err(|e| file_error("reading file", &tree.path, &e, span))?;
     let address = ContentAddress { method: Method::Nar, hash };
-    let made =
-        store_dir(ev).make_fixed_path(b"source", &address, &References::none()).map_err(|e| wrap(e, span))?;
+    let made = store_dir(ev)
+        .make_fixed_path(name.as_bytes(), &address, &References::none())
+        .map_err(|e| wrap(e, span))?;
     let object = Object::Copy {
         source: tree.path,
         method: Method::Nar,
