@@ -22,9 +22,17 @@ static NAMES: [OnceLock<Row>; ROWS] = [const { OnceLock::new() }; ROWS];
 /// Bytes asked for at once to hold names.
 const CHUNK: usize = 32 << 10;
 
+/// A name in the index, with its hash: the table grows without looking at the names again, which lie all
+/// over memory.
+#[derive(Clone, Copy)]
+struct Entry {
+    number: u32,
+    hash: u32,
+}
+
 /// What adding a name needs.
 struct Table {
-    index: HashTable<u32>,
+    index: HashTable<Entry>,
     len: u32,
     /// Memory for more names.
     spare: &'static mut [u8],
@@ -32,8 +40,14 @@ struct Table {
 
 static TABLE: Mutex<Table> = Mutex::new(Table { index: HashTable::new(), len: 0, spare: &mut [] });
 
-fn hash(name: &[u8]) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one(name)
+fn hash(name: &[u8]) -> u32 {
+    let whole: u64 = BuildHasherDefault::<FxHasher>::default().hash_one(name);
+    (whole ^ (whole >> 32)) as u32
+}
+
+/// A hash as the table wants it: its upper and its lower bits differ between names.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// The row of a number, and the place in it.
@@ -72,8 +86,8 @@ impl Symbol {
         let name = name.as_ref();
         let h = hash(name);
         let mut t = TABLE.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(&i) = t.index.find(h, |&i| name_of(i) == name) {
-            return Symbol(i);
+        if let Some(e) = t.index.find(spread(h), |e| e.hash == h && name_of(e.number) == name) {
+            return Symbol(e.number);
         }
         let number = t.len;
         t.len = number.checked_add(1).expect("fewer names than fit the memory of a machine");
@@ -81,7 +95,7 @@ impl Symbol {
         let kept = t.keep(name);
         let row = NAMES[row].get_or_init(|| (0..FIRST_ROW << row).map(|_| OnceLock::new()).collect());
         let _ = row[at].set(kept);
-        t.index.insert_unique(h, number, |&i| hash(name_of(i)));
+        t.index.insert_unique(spread(h), Entry { number, hash: h }, |e| spread(e.hash));
         Symbol(number)
     }
 
