@@ -80,10 +80,15 @@ in
     { name, matrix, jobTemplate ? null, ... }@args:
     let
       fields = removeAttrs args [ "name" "matrix" "jobTemplate" ];
+      # No axis means no jobs, which nobody means.
+      wrong = filter (n: !isList matrix.${n}) (attrNames (removeAttrs matrix options));
       make = vars:
         if jobTemplate == null then specialise vars fields
         else if isFunction jobTemplate then specialise vars fields // jobTemplate vars
         else specialise vars (fields // jobTemplate);
     in
-    listToAttrs (map (vars: { name = "${name}-${suffix vars}"; value = make vars; }) (combinations matrix));
+    if wrong != [ ] then
+      throw "mkMatrixJobs: the axis `${builtins.head wrong}` must be a list, as in `[ \"a\" \"b\" ]`"
+    else
+      listToAttrs (map (vars: { name = "${name}-${suffix vars}"; value = make vars; }) (combinations matrix));
 }

@@ -1,4 +1,5 @@
-//! What `check` says about files that are wrong: the text, for every case in `tests/check`.
+//! What `check` says about files that are wrong: the text, for every case in `tests/check`, and in
+//! `tests/newcomers` for mistakes that people make in their first workflow.
 //!
 //! A case is `NAME.nix` and `NAME.out`, the findings as a terminal of 80 columns without colour
 //! shows them. `CHECK_UPDATE=1` writes the `.out` files; read the difference as a user would.
@@ -26,10 +27,11 @@ fn rendered(file: &Path) -> String {
 
 #[test]
 fn findings_read_as_recorded() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let update = std::env::var_os("CHECK_UPDATE").is_some();
-    let mut files: Vec<_> = fs::read_dir(&dir)
-        .expect("tests/check")
+    let mut files: Vec<_> = ["check", "newcomers"]
+        .iter()
+        .flat_map(|dir| fs::read_dir(root.join(dir)).expect("a directory of cases"))
         .map(|e| e.expect("an entry").path())
         .filter(|p| p.extension().is_some_and(|e| e == "nix"))
         .collect();

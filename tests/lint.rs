@@ -34,7 +34,7 @@ fn corpus() -> Vec<(String, String)> {
             texts.push((format!("{} example {}", code.code, i + 1), example.to_string()));
         }
     }
-    for dir in ["tests/check", "tests/lint"] {
+    for dir in ["tests/check", "tests/newcomers", "tests/lint"] {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
         let mut files: Vec<PathBuf> =
             fs::read_dir(&dir).expect("a directory").map(|e| e.expect("an entry").path()).collect();

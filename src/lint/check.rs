@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::levels::Levels;
 use super::registry::{self, Model, Stage, When};
-use super::rules::script_strings;
+use super::rules::{self, script_strings};
 use super::shellcheck::{self, ShellCheck};
 use super::suppress::Suppressions;
 use super::text::{Text, Texts};
@@ -158,6 +158,7 @@ fn loaded(
             text.was_evaluated();
         }
         found.extend(syntax(text, ran));
+        rules::undefined_name::help(text, &mut found);
         ran.scripts = scripts(text, shell, &mut found);
     }
     let diagnostics = finish(found, text.map(|t| &**t), ran, levels);

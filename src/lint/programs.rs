@@ -49,6 +49,11 @@ pub(super) fn package_of(program: &str) -> Option<&'static str> {
     TABLE.iter().find(|row| row.2.contains(&program)).map(|row| row.0)
 }
 
+/// The attribute of this name.
+pub(super) fn attribute(name: &str) -> Option<&'static str> {
+    TABLE.iter().find(|row| row.0 == name).map(|row| row.0)
+}
+
 /// The programs of a store path, told by its name; `None` when they are not known.
 pub(super) fn programs_of(path: &std::path::Path) -> Option<&'static [&'static str]> {
     let (_, name) = path.file_name()?.to_str()?.split_once('-')?;

@@ -81,7 +81,10 @@ pub(super) fn of(text: &Text) -> Written {
     }
     let mut found = walk.found;
     if let Some(first) = text.errors().first().and_then(|d| d.primary.as_ref()) {
-        let sure = |attr: &ast::Attr| u32::from(attr.syntax().text_range().end()) <= first.place.start;
+        // A bracket that is missed at the end only may be missing anywhere.
+        let at_end = first.place.start as usize >= text.str().trim_end().len();
+        let before = |attr: &ast::Attr| u32::from(attr.syntax().text_range().end()) <= first.place.start;
+        let sure = |attr: &ast::Attr| !at_end && before(attr);
         found.keys.retain(|k| sure(&k.attr));
         found.sets.clear();
     }

@@ -124,14 +124,23 @@ impl ParseError {
                     "remove one of the two definitions; only attribute sets written out are merged".into(),
                 );
             }
-            Problem::Unexpected { expected, context, .. } => match (context, *expected) {
-                (Context::Binding(b), "';'") => {
-                    d.secondary.push(label(*b, "this binding is not ended"));
-                    d.help = Some("add a `;` at the end of the binding before this".into());
+            Problem::Unexpected { found, expected, context } => {
+                d.help = super::hints::help(source.text(), self.span, found, expected, *context);
+                match (context, *expected) {
+                    (Context::Binding(b), "';'") => {
+                        d.secondary.push(label(*b, "this binding is not ended"));
+                        d.help = Some(match *found {
+                            // What was not closed goes on to the end.
+                            "end of file" => {
+                                "a `}` is missing somewhere in here, or the `;` at its end".into()
+                            }
+                            _ => "add a `;` at the end of the binding before this".into(),
+                        });
+                    }
+                    (Context::Open(open), _) => d.secondary.push(label(*open, "opened here")),
+                    _ => {}
                 }
-                (Context::Open(open), _) => d.secondary.push(label(*open, "opened here")),
-                _ => {}
-            },
+            }
             Problem::TrailingSlash => d.help = Some("leave out the slash at the end".into()),
             Problem::DynamicInLet => {
                 d.help = Some(

@@ -3,6 +3,7 @@
 
 pub mod ast;
 pub mod error;
+mod hints;
 pub mod lexer;
 pub mod names;
 pub mod parser;

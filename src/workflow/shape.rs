@@ -40,6 +40,16 @@ pub(crate) fn place(node: &Node, key: SpanId) -> SpanId {
     if is_known(node.span) { node.span } else { key }
 }
 
+/// The same for a set: one that the library put together stands where its first key does.
+fn place_of_set(node: &Node, attrs: &[Attr], key: SpanId) -> SpanId {
+    let own = place(node, key);
+    if is_known(own) {
+        return own;
+    }
+    let known = attrs.iter().map(|a| a.key).filter(|k| is_known(*k));
+    known.min_by_key(|k| k.resolve().map(|p| p.start)).unwrap_or(own)
+}
+
 /// The place of a value in the user's files, also of one that carries none.
 fn origin(node: &Node, at: &Spot) -> Option<Place> {
     let own = node.span.resolve().filter(super::evaluate::is_users);
@@ -137,7 +147,20 @@ impl Shape<'_> {
                 literal(&d, text)
                     .map_or(d.clone(), |p| replace(d, p, "make it a list", format!("[ \"{text}\" ]")))
             }
+            (Type::List(item, _), None) if matches!((&node.kind, *item), (Kind::Attrs(_), Type::Step)) => {
+                d.help("put it in a list: `[ { bash = \"make test\"; } ]`")
+            }
+            (Type::Step, Some(script)) if !script.contains('\n') && script.len() < 60 => {
+                d.help(format!("a step is a set: `{{ bash = {script:?}; }}`"))
+            }
+            (Type::Map(..), _) if at.name.starts_with("`env`") => {
+                d.help("write the variables as a set: `{ NAME = \"value\"; }`")
+            }
             (Type::Bool, Some(text @ ("true" | "false"))) => unquote(d, text),
+            (Type::Bool, _) => d.help("write `true` or `false`"),
+            (Type::Executor, Some(kind)) if schema::executor(kind).is_some() => {
+                d.help(format!("write `nixactions.executors.{kind}`"))
+            }
             (Type::Int(_), Some(text)) if text.parse::<i64>().is_ok() => unquote(d, text),
             (Type::Step, _) => d.help("a step is a set: `{ name = \"test\"; bash = \"make test\"; }`"),
             (Type::Executor, _) => d.help("use one of `nixactions.executors`"),
@@ -346,10 +369,14 @@ impl Shape<'_> {
                         && !suggest::nearest(&a.name, ["bash", "run"]).is_empty()
                 });
                 if !misspelt {
+                    let empty = node.attrs().is_some_and(|a| a.is_empty());
                     self.out.push(
                         Diagnostic::error("NXA002", format!("{} has no script", at.name))
                             .at(place(node, at.key), "`bash` is missing here")
-                            .help("add `bash = ''…'';`"),
+                            .help(match empty {
+                                true => "add `bash = ''…'';`; if this is an argument, put the call in brackets: `[ (f { }) ]`",
+                                false => "add `bash = ''…'';`",
+                            }),
                     );
                 }
             }
@@ -399,7 +426,7 @@ impl Shape<'_> {
             if key.required && absent && !misspelt.contains(&key.name) {
                 self.out.push(
                     Diagnostic::error("NXA002", format!("{} has no `{}`", at.name, key.name))
-                        .at(place(node, at.key), format!("`{}` is missing here", key.name))
+                        .at(place_of_set(node, attrs, at.key), format!("`{}` is missing here", key.name))
                         .help(format!("add `{} = …;`: {}", key.name, lower_first(key.doc))),
                 );
             }

@@ -1,0 +1,5 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "ci";
+  jobs.test = { continueOnError = "yes"; pure = "true"; steps = [ { bash = "make"; } ]; };
+}

@@ -1,0 +1,6 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "ci";
+  jobs.test.needs = [ "a", "b" ];
+  jobs.test.steps = [ { bash = "make"; } ];
+}

@@ -1,0 +1,6 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "ci";
+  // the tests
+  jobs.test.steps = [ { bash = "make"; } ];
+}

@@ -1,0 +1,5 @@
+{ nixactions, ... }:
+nixactions.mkWorflow {
+  name = "ci";
+  jobs.test.steps = [ { bash = "make"; } ];
+}

@@ -1,0 +1,5 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "ci";
+  jobs.test = { condition = "sucess()"; if = "failure() && true"; steps = [ { bash = "make"; } ]; };
+}

@@ -1,0 +1,4 @@
+nixactions.mkWorkflow {
+  name = "ci";
+  jobs.test.steps = [ { bash = "make"; } ];
+}

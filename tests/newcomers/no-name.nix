@@ -1,0 +1,4 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  jobs.test.steps = [ { bash = "make"; } ];
+}

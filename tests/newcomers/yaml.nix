@@ -1,0 +1,5 @@
+name: ci
+jobs:
+  test:
+    steps:
+      - run: make test
