@@ -14,13 +14,16 @@ in
       tags ? [ "latest" ],
       push ? true,
       registry ? null,
+      tlsVerify ? true,
       ...
     }@args:
     let
       repository = if registry == null then image else "${registry}/${image}";
+      # A registry without TLS, on this machine say, is spoken to only when told.
+      tls = lib.optionalString (!tlsVerify) "--tls-verify=false ";
       refs = map (tag: "${repository}:${tag}") tags;
     in
-    removeAttrs args [ "name" "context" "dockerfile" "image" "tags" "push" "registry" ]
+    removeAttrs args [ "name" "context" "dockerfile" "image" "tags" "push" "registry" "tlsVerify" ]
     // {
       steps = [
         actions.checkout
@@ -33,7 +36,7 @@ in
       ]
       ++ lib.optional push {
         name = "${name}: push";
-        bash = lib.concatMapStringsSep "\n" (r: "buildah push ${q r}") refs;
+        bash = lib.concatMapStringsSep "\n" (r: "buildah push ${tls}${q r}") refs;
       };
     };
 }

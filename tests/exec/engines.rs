@@ -124,26 +124,7 @@ pub(crate) fn shared() -> &'static Engine {
 pub(crate) fn root_file_system(root: &Path) {
     let busybox = program("busybox", "busybox-static");
     let (bash, git) = (program("bash", "bash"), program("git", "git"));
-    let script = r#"set -eu
-root=$1; busybox=$2
-mkdir -p "$root/bin" "$root/usr/bin" "$root/etc" "$root/tmp" "$root/root" "$root/proc" "$root/sys" "$root/dev" "$root/var" "$root/run"
-chmod 1777 "$root/tmp"
-cp "$busybox" "$root/bin/busybox"
-for name in $("$busybox" --list); do [ "$name" = busybox ] || ln -sf busybox "$root/bin/$name"; done
-ln -sf ../../bin/env "$root/usr/bin/env"
-shift 2
-for program in "$@"; do
-    cp -L "$program" "$root/bin/"
-    ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p' | while read -r library; do
-        mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"
-    done
-done
-echo 'root:x:0:0:root:/root:/bin/sh
-tester:x:1000:1000:tester:/tmp:/bin/sh' > "$root/etc/passwd"
-echo 'root:x:0:
-tester:x:1000:' > "$root/etc/group"
-echo 'ID=test' > "$root/etc/os-release"
-"#;
+    let script = include_str!("../services/root");
     let done = Command::new("sh")
         .args(["-c", script, "root"])
         .args([root, &busybox, &bash, &git])

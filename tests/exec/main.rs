@@ -5,12 +5,15 @@ mod compose;
 mod conformance;
 mod custom;
 mod engines;
+mod faults;
 #[allow(dead_code, reason = "the tests of the engine use more of it")]
 #[path = "../engine/harness.rs"]
 mod harness;
 mod local;
 mod nspawn;
 mod oci;
+mod podman;
+mod proxy;
 #[path = "../support/services.rs"]
 mod services;
 mod ssh;

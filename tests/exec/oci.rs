@@ -34,6 +34,7 @@ mod suite_isolated {
         artifacts_keep_modes_links_and_dotfiles
         the_project_is_there_and_git_works_in_it
         exit_codes_are_kept
+        memory_is_limited_and_the_log_says_by_what
         a_timeout_ends_the_whole_tree
         jobs_run_beside_each_other
         nothing_is_left_behind

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use self::hooks::{Hooks, Variables};
 use super::options::Options;
 use super::remote::host::{self, Host, Session};
+use super::remote::limits;
 use super::remote::site::{Place, Site};
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
@@ -186,6 +187,10 @@ impl Executor for Custom {
                 Err(error) => StepEnd::Infrastructure { message: error.message },
             }
         })
+    }
+
+    fn limits_note(&self, _job: &str, limits: &plan::Resources) -> Option<String> {
+        Some(limits::note(limits))
     }
 
     fn takes_connections<'a>(

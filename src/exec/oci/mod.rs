@@ -171,16 +171,22 @@ impl Containers {
         if let Some(runtime) = &self.runtime {
             host["Runtime"] = json!(runtime);
         }
-        if let Some((bytes, _)) = self.memory {
+        // Limits of the one job in it, within those of the executor.
+        let own = job.and_then(|job| job.resources.clone()).unwrap_or_default();
+        let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        let memory = least(self.memory.as_ref().map(|(bytes, _)| *bytes), own.memory_bytes);
+        if let Some(bytes) = memory {
             host["Memory"] = json!(bytes);
             host["MemorySwap"] = json!(bytes);
         }
-        if let Some(nano) = self.nano_cpus {
+        if let Some(nano) = least(self.nano_cpus, own.cpu_millis.map(|millis| millis * 1_000_000)) {
             host["NanoCpus"] = json!(nano);
         }
-        if let Some(pids) = self.pids {
+        if let Some(pids) = least(self.pids, own.pids) {
             host["PidsLimit"] = json!(pids);
         }
+        let words = self.memory.as_ref().filter(|(bytes, _)| Some(*bytes) == memory);
+        let memory = words.map(|(_, words)| words.clone()).or(memory.map(|bytes| format!("{bytes} bytes")));
         let body = json!({
             "Image": image,
             "Entrypoint": ["sh", "-c", container::FIRST],
@@ -202,7 +208,7 @@ impl Containers {
             body,
             platform: self.platform.clone(),
             user: self.user.clone(),
-            memory: self.memory.as_ref().map(|(_, words)| words.clone()),
+            memory,
             beside: beside.is_some(),
         }
     }
@@ -218,7 +224,8 @@ impl Containers {
         let recipe = self.recipe(workspace, job, &image, &binds);
         let beside = job.and_then(|job| Beside::of(job, self.network.as_deref()));
         let container = Arc::new(self.start(workspace, recipe, beside.as_ref()).await?);
-        let site = Site::new(Arc::clone(&container) as Arc<dyn Host>, workspace.clone(), self.copies);
+        let mut site = Site::new(Arc::clone(&container) as Arc<dyn Host>, workspace.clone(), self.copies);
+        site.bounded = job.is_some();
         if let (Some(note), Some(job)) = (note, job) {
             site.note(&job.name, note);
         }

@@ -100,7 +100,9 @@ impl Done {
             return Ok(self);
         }
         let complaint = self.complaint();
-        let full = complaint.contains("No space left") || complaint.contains("Disk quota exceeded");
+        let full = ["No space left", "Disk quota exceeded", "Wrote only"]
+            .iter()
+            .any(|words| complaint.contains(words));
         let message = if full {
             format!("no space left on {}, while it was to {doing}: {complaint}", host.describe())
         } else {

@@ -192,6 +192,11 @@ impl<M: Maker> Executor for Housed<M> {
         Box::pin(self.run_service(site, service, sink, cancel))
     }
 
+    fn limits_note(&self, job: &str, limits: &plan::Resources) -> Option<String> {
+        let own = self.own.lock().unwrap_or_else(|e| e.into_inner()).get(job).cloned();
+        Some(own.or_else(|| self.shared.get().cloned())?.limits_note(limits))
+    }
+
     fn packages_note(&self, site: &JobSite) -> Option<String> {
         self.of(site).ok()?.take_note(&site.job)
     }

@@ -10,6 +10,7 @@ mod files;
 pub(super) mod host;
 pub(super) mod housed;
 mod import;
+pub(super) mod limits;
 pub(super) mod marker;
 mod pack;
 mod port;

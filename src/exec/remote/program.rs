@@ -5,6 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::limits;
+use crate::workflow::plan::Resources;
+
 /// A text as one word of the shell.
 pub(in crate::exec) fn quote(text: impl AsRef<OsStr>) -> Vec<u8> {
     let mut out = vec![b'\''];
@@ -124,6 +127,8 @@ pub(in crate::exec) struct Step<'a> {
     pub(in crate::exec) spool: bool,
     /// Files to remove first.
     pub(in crate::exec) remove: Option<String>,
+    /// Limits of each process that the step starts.
+    pub(in crate::exec) limits: Option<&'a Resources>,
 }
 
 /// Names that a shell sets itself, or that would change how the supervisor works.
@@ -199,6 +204,7 @@ impl Step<'_> {
                     .bytes(),
             );
         }
+        out.extend(self.limits.map(limits::program).unwrap_or_default().bytes());
         out.extend(b"exec");
         for argument in self.argv {
             out.push(b' ');

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::control::{self, Known};
 use super::host::{self, Host};
 use super::program::{self, word};
-use super::{delta, files, import, step};
+use super::{delta, files, import, limits, step};
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
     Cancel, ExecError, JobSite, OutputSink, Saved, StepOutcome, StepSpec, Workspace, safe_file_name,
@@ -74,6 +74,8 @@ pub(in crate::exec) struct Site {
     pub(in crate::exec) workspace: Workspace,
     /// Copy the repository into each job directory.
     pub(in crate::exec) copies: bool,
+    /// The place itself keeps to the limits of its job.
+    pub(in crate::exec) bounded: bool,
     place: OnceLock<(Place, Probe)>,
     known: Known,
     importing: tokio::sync::Mutex<()>,
@@ -91,6 +93,7 @@ impl Site {
             host,
             workspace,
             copies,
+            bounded: false,
             place: OnceLock::new(),
             known: Known::default(),
             importing: tokio::sync::Mutex::default(),
@@ -181,6 +184,11 @@ impl Site {
         self.notes.lock().unwrap_or_else(|e| e.into_inner()).insert(job.to_owned(), note);
     }
 
+    /// How the limits of a job are enforced, for the log.
+    pub(in crate::exec) fn limits_note(&self, limits: &plan::Resources) -> String {
+        if self.bounded { "resources: by the job's container".to_owned() } else { limits::note(limits) }
+    }
+
     /// How a job got its packages, told once.
     pub(in crate::exec) fn take_note(&self, job: &str) -> Option<String> {
         self.notes.lock().unwrap_or_else(|e| e.into_inner()).remove(job)
@@ -225,6 +233,7 @@ impl Site {
             script: spec.script.as_deref(),
             spool,
             remove: self.take_large(&site.job),
+            limits: spec.limits.as_ref().filter(|_| !self.bounded),
         };
         self.known.forget(&site.job);
         let run = step::Run {

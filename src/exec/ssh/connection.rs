@@ -22,6 +22,8 @@ use crate::exec::remote::site::{Probe, token};
 
 /// How long making a connection may take, before the host counts as down.
 const CONNECT: Duration = Duration::from_secs(60);
+/// How long the watchdog may take to end.
+const CLOSE: Duration = Duration::from_secs(10);
 /// Longest wait between two tries to get a session.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -224,15 +226,21 @@ impl Connection {
         }
     }
 
-    /// Ends the connection in order: the watchdog has nothing to do any more.
-    pub(super) async fn close(&self) {
+    /// Makes a connection that once was again, if it was lost; whether there is one.
+    pub(super) async fn revive(&self) -> bool {
+        *self.generation.read().await > 0 && self.make_anew().await.is_ok()
+    }
+
+    /// Ends the connection in order. The watchdog has nothing more to do than perhaps to remove the
+    /// workspace, with what a preparation that failed has left of it.
+    pub(super) async fn close(&self, remove: bool) {
         self.closed.store(true, Ordering::Release);
         let master = self.master.lock().await.take();
         if let Some(Master { mut child, mut stdin, .. }) = master {
             // Either it hears this, or it is gone.
-            let _gone = stdin.write_all(b"end\n").await;
+            let _gone = stdin.write_all(if remove { b"clean\n" } else { b"end\n" }).await;
             drop(stdin);
-            if tokio::time::timeout(Duration::from_secs(2), child.wait()).await.is_err() {
+            if tokio::time::timeout(CLOSE, child.wait()).await.is_err() {
                 let _gone = child.kill().await;
             }
         }

@@ -3,46 +3,27 @@
 mod connection;
 mod mux;
 mod noise;
+mod settings;
 mod watch;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, OnceCell};
 
 use self::connection::{Connection, Target};
-use super::options::Options;
+use self::settings::{Mode, Settings};
 use super::owner;
-use super::remote::host;
 use super::remote::site::{Place, Site};
+use super::remote::{host, limits};
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
     BoxFuture, Cancel, ExecError, Executor, JobSite, OutputSink, Saved, StepOutcome, StepSpec, Workspace,
     safe_file_name,
 };
 use crate::workflow::plan;
-
-/// How jobs share connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// All jobs over one connection.
-    Shared,
-    /// One connection a job.
-    Dedicated,
-    /// Several hosts; a job goes to one that has room.
-    Pool,
-}
-
-/// Options, read.
-struct Settings {
-    mode: Mode,
-    targets: Vec<Target>,
-    copies: bool,
-    base: PathBuf,
-    capacity: usize,
-}
 
 /// A host, or with [`Mode::Dedicated`] a connection of one job.
 struct Member {
@@ -69,7 +50,7 @@ pub(super) struct Ssh {
 impl Ssh {
     /// An executor for a workspace.
     pub(super) fn new(workspace: Workspace) -> Result<Ssh, ExecError> {
-        let settings = settings(&workspace)?;
+        let settings = Settings::read(&workspace)?;
         Ok(Ssh {
             workspace,
             settings,
@@ -271,8 +252,16 @@ impl Ssh {
     }
 
     async fn end(&self, member: &Member) -> Result<(), ExecError> {
-        let removed = if self.workspace.keep { Ok(()) } else { member.site.remove().await };
-        member.connection.close().await;
+        if self.workspace.keep {
+            member.connection.close(false).await;
+            return Ok(());
+        }
+        let mut removed = member.site.remove().await;
+        // A connection that was lost is made once more, so that nothing is left on the host.
+        if (removed.is_err() || !member.ready.initialized()) && member.connection.revive().await {
+            removed = member.site.remove().await;
+        }
+        member.connection.close(true).await;
         removed
     }
 
@@ -287,77 +276,6 @@ impl Ssh {
         }
         result
     }
-}
-
-fn settings(workspace: &Workspace) -> Result<Settings, ExecError> {
-    let options = Options::of(workspace);
-    let hosts = options.texts("hosts")?;
-    let host = options.text("host")?;
-    let mode = match (options.text("mode")?, hosts.is_empty()) {
-        (None, true) | (Some("shared"), _) => Mode::Shared,
-        (Some("dedicated"), _) => Mode::Dedicated,
-        (None, false) | (Some("pool"), _) => Mode::Pool,
-        _ => return Err(options.wrong("mode", "shared, dedicated or pool")),
-    };
-    let mut names: Vec<&str> = host.into_iter().chain(hosts).collect();
-    names.retain(|name| !name.is_empty());
-    if names.is_empty() {
-        return Err(options.wrong("host", "given, or `hosts`"));
-    }
-    if mode != Mode::Pool {
-        names.truncate(1);
-    }
-    let mut arguments: Vec<String> = Vec::new();
-    for (name, value) in options.pairs("options")? {
-        arguments.extend(["-o".into(), format!("{name}={value}")]);
-    }
-    if let Some(file) = options.text("identityFile")? {
-        let file = workspace.project_dir.join(file).to_string_lossy().into_owned();
-        arguments.extend(["-i".into(), file, "-o".into(), "IdentitiesOnly=yes".into()]);
-    }
-    if let Some(file) = options.text("knownHosts")? {
-        let file = workspace.project_dir.join(file).to_string_lossy().into_owned();
-        arguments.extend(["-o".into(), format!("UserKnownHostsFile={file}")]);
-    }
-    if let Some(jump) = options.text("jumpHost")? {
-        arguments.extend(["-J".into(), jump.to_owned()]);
-    }
-    if let Some(user) = options.text("user")? {
-        arguments.extend(["-l".into(), user.to_owned()]);
-    }
-    let port = match options.get("port") {
-        Some(_) => Some(options.number("port", 22, 1, 65535)?),
-        None => None,
-    };
-    let target = |name: &str| -> Result<Target, ExecError> {
-        let mut arguments = arguments.clone();
-        // A pool on one machine, say: `host:port` gives a host a port of its own.
-        let (host, own_port) = match name.rsplit_once(':') {
-            Some((host, number)) if !host.contains(':') => (
-                host,
-                Some(number.parse::<u16>().map_err(|_| options.wrong("hosts", "`host` or `host:port`"))?),
-            ),
-            _ => (name, None),
-        };
-        if let Some(port) = own_port.map(u64::from).or(port) {
-            arguments.extend(["-p".into(), port.to_string()]);
-        }
-        if host.starts_with('-') {
-            return Err(options.wrong("host", "a host's name"));
-        }
-        Ok(Target { host: host.to_owned(), arguments })
-    };
-    let base = PathBuf::from(options.text("workspaceDir")?.unwrap_or("/tmp/nixactions"));
-    if !base.is_absolute() {
-        return Err(options.wrong("workspaceDir", "an absolute path"));
-    }
-    Ok(Settings {
-        mode,
-        targets: names.into_iter().map(target).collect::<Result<_, _>>()?,
-        copies: options.flag("copyRepo", true)?,
-        base,
-        capacity: options.number("capacity", 1, 1, 10_000)? as usize,
-    })
 }
 
 impl Executor for Ssh {
@@ -382,6 +300,10 @@ impl Executor for Ssh {
         cancel: &'a Cancel,
     ) -> BoxFuture<'a, StepOutcome> {
         Box::pin(self.run_step(site, step, sink, cancel))
+    }
+
+    fn limits_note(&self, _job: &str, limits: &plan::Resources) -> Option<String> {
+        Some(limits::note(limits))
     }
 
     fn packages_note(&self, site: &JobSite) -> Option<String> {

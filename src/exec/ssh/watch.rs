@@ -59,6 +59,7 @@ echo {READY}
 while read -r op token line; do case $op in
 run) printf '%s' "$line" | tr '\001' '\n' | sh 2>/dev/null; printf '\ndone %s %d\n' "$token" "$?";;
 end) exit 0;;
+clean) rm -f "$W/watch"; [ ! -d "$W" ] || end_; exit 0;;
 esac; done
 sleep 1
 if ! echo bye 2>/dev/null; then

@@ -93,3 +93,13 @@ pub(crate) fn a_program_that_is_missing_is_named(venue: &Venue) {
     assert!(said.contains("no-such-shell") && said.contains("PATH"), "{said}");
     assert_eq!(ended.code(), 3, "{said}");
 }
+
+pub(crate) fn memory_is_limited_and_the_log_says_by_what(venue: &Venue) {
+    let take = "x=$(head -c 400000000 /dev/zero | tr '\\0' x); echo took ${#x}";
+    let limited = venue.bare_with(json!({ "resources": { "memoryBytes": 100 << 20 } }));
+    let ended = Run::new().job_with("j", &[step("echo little"), step(take)], limited).run();
+    let said = ended.all_json();
+    assert!(ended.lines("j").contains(&"little".to_owned()), "{said}");
+    assert!(!said.contains("took 4") && said.contains("\"message\":\"resources: "), "{said}");
+    assert_eq!((ended.result("j"), ended.code()), (JobResult::Failure, 1), "{said}");
+}

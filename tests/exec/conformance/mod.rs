@@ -45,6 +45,7 @@ macro_rules! conforms {
             much_output_is_whole
             long_scripts_and_environments_are_taken
             two_streams_stay_two
+            memory_is_limited_and_the_log_says_by_what
             a_program_that_is_missing_is_named
             secrets_are_in_no_argument_and_no_log
             a_server_lives_until_its_job_ends
