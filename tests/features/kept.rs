@@ -86,7 +86,7 @@ fn runs_at_the_same_time_keep_whole_caches() {
 
 #[test]
 fn caches_are_removed_on_demand() {
-    let project = Project::new(&cached("k", ""));
+    let project = Project::new(&cached("k", "")).env("NIXACTIONS_EVAL_CACHE", "0");
     project.ok(&[]);
     let ran = project.call(&["clean", "--caches", "--dry-run"]);
     assert!(ran.out.contains("would remove 1 cache entries"), "{}", ran.out);
