@@ -148,6 +148,8 @@ impl StepGroups {
                 Ok(()) => return Some(dir),
                 // Another executor's of the same run, or one that a killed runner has left.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Another executor of the run has ended, and took the run's group for empty.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => make(&self.parent).ok()?,
                 Err(_) => return None,
             }
         }

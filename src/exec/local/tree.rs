@@ -62,8 +62,6 @@ struct Process {
     state: u8,
     /// In clock ticks since boot; with the pid it names a process for ever.
     start: u64,
-    /// Whether it has no environment yet: it is between two programs, in `execve`.
-    starting: bool,
 }
 
 impl Process {
@@ -80,9 +78,7 @@ impl Process {
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
         let start = fields.nth(16)?.parse().ok()?;
-        // Field 51, `env_end`; the last fields are missing in old kernels.
-        let starting = fields.nth(28) == Some("0");
-        Some(Process { pid, parent, group, state, start, starting })
+        Some(Process { pid, parent, group, state, start })
     }
 
     fn is_dead(&self) -> bool {
@@ -105,16 +101,17 @@ fn all_processes() -> Vec<Process> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(Process::read).collect()
 }
 
-/// Whether a process's environment, as it was when it was started, carries a tag below `prefix`.
-fn has_tag(pid: i32, prefix: &str) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    environment.split(|byte| *byte == 0).any(|variable| {
+/// Whether a process's environment, as it was when it was started, carries a tag below `prefix`; `None`
+/// when it shows none: it has ended, is between two programs, or was started without.
+fn has_tag(pid: i32, prefix: &str) -> Option<bool> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok().filter(|text| !text.is_empty())?;
+    Some(environment.split(|byte| *byte == 0).any(|variable| {
         let value = variable
             .strip_prefix(TAG_VARIABLE.as_bytes())
             .and_then(|rest| rest.strip_prefix(b"="))
             .unwrap_or_default();
         value.split(|byte| *byte == b' ').any(|tag| tag.starts_with(prefix.as_bytes()))
-    })
+    }))
 }
 
 /// What one look at the descendants found.
@@ -124,8 +121,8 @@ struct Look {
     members: Vec<Process>,
     /// Dead orphans, of this tree or unknown.
     dead: Vec<(i32, u64)>,
-    /// Whether an orphan is about to become another program, and so shows no environment now.
-    starting: bool,
+    /// Whether there was a living orphan of which it could not be told whose it is.
+    unknown: bool,
 }
 
 /// What shows that a process belongs to a step.
@@ -188,14 +185,15 @@ impl Tree {
         let mut open = vec![(own, false)];
         while let Some((parent, inside)) = open.pop() {
             for process in children.remove(&parent).unwrap_or_default() {
-                let member = inside || self.names(&process, seen);
+                let named = if inside { Some(true) } else { self.names(&process, seen) };
+                let member = named == Some(true);
                 open.push((process.pid, member));
                 if !process.is_dead() {
                     if member {
                         seen.insert(process.pid, process.start);
                         look.members.push(process);
                     } else {
-                        look.starting |= parent == own && process.starting && !is_direct(process.pid);
+                        look.unknown |= parent == own && named.is_none() && !is_direct(process.pid);
                     }
                 } else if process.parent == own && !is_direct(process.pid) {
                     if member {
@@ -208,10 +206,10 @@ impl Tree {
         look
     }
 
-    fn names(&self, process: &Process, seen: &HashMap<i32, u64>) -> bool {
-        self.steps.iter().any(|step| step.group.as_raw_nonzero().get() == process.group)
-            || seen.get(&process.pid) == Some(&process.start)
-            || has_tag(process.pid, &self.tag)
+    fn names(&self, process: &Process, seen: &HashMap<i32, u64>) -> Option<bool> {
+        let known = self.steps.iter().any(|step| step.group.as_raw_nonzero().get() == process.group)
+            || seen.get(&process.pid) == Some(&process.start);
+        if known { Some(true) } else { has_tag(process.pid, &self.tag) }
     }
 
     fn members(&self) -> Vec<Process> {
@@ -252,13 +250,12 @@ impl Tree {
 
     /// Stops all members, so that a chain of processes that fork and exit cannot run ahead of the
     /// killing. Such a chain can slip through one look at `/proc`; but it leaves dead orphans, so
-    /// only when two looks in a row find nobody new, dead or alive, has everyone been seen. In a
-    /// control group no chain can hide. Without one, the dead orphans of others, which look the
-    /// same, prolong this only for a while.
+    /// only when two looks in a row find nobody new, dead or alive, has everyone been seen. The
+    /// dead orphans of others, which look the same, prolong this only for a while. A control group
+    /// does not make it needless: what was forked before the step was put into it is outside.
     async fn stop(&self, limit: Instant) -> Vec<Process> {
         let mut stopped: HashMap<i32, Process> = HashMap::new();
         let mut dead: HashSet<(i32, u64)> = HashSet::new();
-        let mut chains = self.controls().next().is_none();
         let doubt = Instant::now() + DOUBT_LIMIT;
         let mut first = true;
         let mut quiet = 0;
@@ -268,24 +265,22 @@ impl Tree {
                 let seen = &mut self.seen.lock().unwrap_or_else(|e| e.into_inner());
                 // The orphans first: they can be reached long before all of `/proc` is read.
                 for process in orphans() {
-                    if self.names(&process, seen) {
+                    if self.names(&process, seen) == Some(true) {
                         process.signal(Signal::STOP);
                     }
                 }
                 let look = self.look(seen);
-                // Somebody is outside the control group, or dies in it just now.
-                chains |= !look.members.is_empty();
                 for process in look.members {
                     if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
                         process.signal(Signal::STOP);
                         fresh = true;
                     }
                 }
-                if chains && Instant::now() < doubt {
+                if Instant::now() < doubt {
                     for process in look.dead {
                         fresh |= dead.insert(process) && !first;
                     }
-                    fresh |= look.starting;
+                    fresh |= look.unknown;
                 }
             }
             quiet = if fresh { 0 } else { quiet + 1 };
@@ -407,7 +402,8 @@ fn end_groups(run: &str) {
 fn members_of_run(prefix: &str) -> Vec<Process> {
     let own = std::process::id() as i32;
     let all: Vec<Process> = all_processes().into_iter().filter(|p| p.pid != own && !p.is_dead()).collect();
-    let tagged: HashSet<i32> = all.iter().map(|p| p.pid).filter(|pid| has_tag(*pid, prefix)).collect();
+    let tagged: HashSet<i32> =
+        all.iter().map(|p| p.pid).filter(|pid| has_tag(*pid, prefix) == Some(true)).collect();
     let groups: HashSet<i32> = all.iter().filter(|p| tagged.contains(&p.pid)).map(|p| p.group).collect();
     let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
     let mut members: HashMap<i32, Process> = HashMap::new();
