@@ -59,7 +59,7 @@ fn all_syntax_errors_are_reported_the_first_in_nix_words() {
         ["3:5 NXA000 syntax error, unexpected '=', expecting ';' (add a `;` at the end of the binding \
          before this)"]
     );
-    assert_eq!(errors("[ 1 2"), ["1:6 NXA000 syntax error, unexpected end of file"]);
+    assert_eq!(errors("[ 1 2"), ["1:6 NXA000 syntax error, unexpected end of file (close it with `]`)"]);
     assert_eq!(errors("./a/"), ["1:4 NXA000 path has a trailing slash (leave out the slash at the end)"]);
     let two = errors("{\n  a = ;\n  b = 1;\n  c = );\n}");
     assert_eq!(two[0], "2:7 NXA000 syntax error, unexpected ';'");

@@ -18,6 +18,8 @@ use super::group::{RunGroup, StepGroup};
 pub(super) const TAG_VARIABLE: &str = "NIXACTIONS_PROCESS_TAG";
 /// Longest wait for killed processes to be gone; only a process stuck in the kernel takes longer.
 const GONE_LIMIT: Duration = Duration::from_secs(5);
+/// How often the orphans are looked at in a row while new ones turn up.
+const ORPHAN_ROUNDS: usize = 200;
 /// Longest search for more while only processes turn up that may be another step's.
 const DOUBT_LIMIT: Duration = Duration::from_millis(500);
 
@@ -256,6 +258,7 @@ impl Tree {
     async fn stop(&self, limit: Instant) -> Vec<Process> {
         let mut stopped: HashMap<i32, Process> = HashMap::new();
         let mut dead: HashSet<(i32, u64)> = HashSet::new();
+        let mut gone: HashSet<i32> = HashSet::new();
         let doubt = Instant::now() + DOUBT_LIMIT;
         let mut first = true;
         let mut quiet = 0;
@@ -264,11 +267,7 @@ impl Tree {
             {
                 let seen = &mut self.seen.lock().unwrap_or_else(|e| e.into_inner());
                 // The orphans first: they can be reached long before all of `/proc` is read.
-                for process in orphans() {
-                    if self.names(&process, seen) == Some(true) {
-                        process.signal(Signal::STOP);
-                    }
-                }
+                fresh |= self.stop_orphans(seen, &mut gone);
                 let look = self.look(seen);
                 for process in look.members {
                     if stopped.insert(process.pid, process).is_none_or(|old| old.start != process.start) {
@@ -292,6 +291,39 @@ impl Tree {
             tokio::task::yield_now().await;
         }
         stopped.into_values().collect()
+    }
+
+    /// Stops the orphans that belong here, as long as new ones turn up; whether one did. The dead are
+    /// looked at once: nobody gets their numbers before they are reaped.
+    fn stop_orphans(&self, seen: &mut HashMap<i32, u64>, gone: &mut HashSet<i32>) -> bool {
+        let mut found = false;
+        for _ in 0..ORPHAN_ROUNDS {
+            let mut news = false;
+            for pid in orphans() {
+                if gone.contains(&pid) {
+                    continue;
+                }
+                let Some(process) = Process::read(pid) else { continue };
+                if process.is_dead() {
+                    gone.insert(pid);
+                    news = true;
+                } else if process.state != b'T' {
+                    match self.names(&process, seen) {
+                        Some(true) => {
+                            seen.insert(pid, process.start);
+                            process.signal(Signal::STOP);
+                            found = true;
+                        }
+                        Some(false) => {}
+                        None => news = true,
+                    }
+                }
+            }
+            if !news {
+                break;
+            }
+        }
+        found
     }
 
     /// Asks every member to end, and kills what is left after `grace`.
@@ -319,15 +351,12 @@ fn reap(pid: i32) {
     }
 }
 
-/// The living orphans that fell to this process, which the kernel lists with its main thread.
-fn orphans() -> impl Iterator<Item = Process> {
+/// The orphans that fell to this process, which the kernel lists with its main thread.
+fn orphans() -> impl Iterator<Item = i32> {
     let own = std::process::id();
     let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
     let pids: Vec<i32> = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    pids.into_iter()
-        .filter(|pid| !is_direct(*pid))
-        .filter_map(Process::read)
-        .filter(|process| !process.is_dead())
+    pids.into_iter().filter(|pid| !is_direct(*pid))
 }
 
 /// Orphans are given to the first living thread, which is the main one.
