@@ -282,3 +282,20 @@ fn secrets_are_in_no_argument_and_in_no_file_that_others_may_read() {
         assert!(!holds(&fs::read(&file).unwrap_or_default()), "{}", file.display());
     }
 }
+
+/// Each process starts the next in a new session and exits, so no list of processes is ever whole. The
+/// job after the timeout sees whether the chain goes on.
+#[test]
+fn a_process_that_keeps_forking_is_caught() {
+    let project = Project::new(
+        "hop = { inherit executor; steps = [ { timeout = 1; bash = ''\n\
+           mkdir -p $P; cd $P; printf '#!/bin/bash\\necho $$ > last\\nsetsid ./hop & exit 0\\n' > hop\n\
+           chmod +x hop; setsid ./hop & sleep 30\n''; } ]; };\n\
+         after = { inherit executor; needs = [ \"hop\" ]; condition = \"always()\"; steps = [ { bash = ''\n\
+           cp $P/last $P/before; sleep 0.5; cmp $P/last $P/before && touch $P/still\n''; } ]; };",
+    );
+    let mut runner = project.start();
+    assert_eq!(wait(&mut runner).code(), Some(1));
+    assert!(project.path().join("last").exists(), "the chain never began");
+    assert!(project.path().join("still").exists(), "it forks on");
+}
