@@ -195,5 +195,5 @@ fn a_container_of_one_job_has_its_closure_and_no_more() {
         all.lines().find(|l| l.contains(&format!("{job}/step-1: /"))).unwrap_or_default().to_owned()
     };
     assert!(line("a").ends_with("/*-other*"), "{all}");
-    assert!(line("b").ends_with("-other"), "{all}");
+    assert!(line("b").contains("-other") && !line("b").contains('*'), "{all}");
 }
