@@ -1,6 +1,8 @@
 //! Any bytes evaluated and printed, within limits and without a world around: it ends with a value or an error.
 #![no_main]
 
+mod worker;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use nixactions::base::source::{SourceName, SpanId};
 use nixactions::eval::io::{EvalIo, FileKind};
-use nixactions::eval::{Evaluation, Heap, Limits, Settings, on_big_stack};
+use nixactions::eval::{Evaluation, Heap, Limits, Settings};
 
 /// A system without files or environment.
 struct Nothing;
@@ -55,7 +57,7 @@ fn settings() -> Settings {
 }
 
 fuzz_target!(|text: &[u8]| {
-    on_big_stack(|| {
+    worker::on_worker(text, |text| {
         let heap = Heap::new();
         let Ok(mut evaluation) = Evaluation::new(&heap, settings(), Rc::new(Nothing)) else { return };
         evaluation.messages = Box::new(|_| {});
