@@ -206,3 +206,47 @@ fn watching_sees_a_change() {
     assert!(first.contains("error[NXA003]"), "{first}");
     assert_eq!(after, ["1 error"]);
 }
+
+/// A `shellcheck` that notes its runs and objects to everything, on a `PATH` of its own.
+fn counting_shellcheck(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let file = dir.join("bin/shellcheck");
+    fs::create_dir_all(dir.join("bin")).expect("a directory");
+    let said = r#"{"comments":[{"file":"0.sh","line":2,"endLine":2,"column":1,"endColumn":2,"level":"error","code":1,"message":"Said."}]}"#;
+    fs::write(&file, format!("#!/bin/sh\necho run >> {}/runs\necho '{said}'\n", dir.display()))
+        .expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+#[test]
+fn scripts_that_did_not_change_are_not_checked_again() {
+    let dir = project(&[("ci.nix", GOOD)]);
+    counting_shellcheck(dir.path());
+    let runs = || fs::read_to_string(dir.path().join("runs")).unwrap_or_default().lines().count();
+    let checked = |args: &[&str]| {
+        let mut c = command(dir.path(), args);
+        c.env("PATH", dir.path().join("bin")).env("XDG_CACHE_HOME", dir.path().join("cache"));
+        out(&c.output().expect("the program runs"))
+    };
+    let first = checked(&["--format", "short", "ci.nix"]);
+    assert!(first.contains("NXA501") && first.contains("Said"), "{first}");
+    assert_eq!(runs(), 1);
+    assert_eq!(checked(&["--format", "short", "ci.nix"]), first);
+    assert_eq!(runs(), 1, "said from the cache");
+    fs::write(dir.path().join("ci.nix"), GOOD.replace("name = \"x\"", "name = \"y\"")).expect("a file");
+    assert_eq!(checked(&["--format", "short", "ci.nix"]), first);
+    assert_eq!(runs(), 1, "the scripts are the same");
+    fs::write(dir.path().join("ci.nix"), GOOD.replace("\"true\"", "\"make\"")).expect("a file");
+    checked(&["ci.nix"]);
+    assert_eq!(runs(), 2, "another script");
+    checked(&["--no-eval-cache", "ci.nix"]);
+    assert_eq!(runs(), 3, "without a cache");
+    // Another version of the program may say something else.
+    counting_shellcheck(dir.path());
+    let file = dir.path().join("bin/shellcheck");
+    fs::write(&file, fs::read_to_string(&file).expect("a script") + "\n# newer\n").expect("a file");
+    checked(&["ci.nix"]);
+    assert_eq!(runs(), 4, "another program");
+    assert!(!checked(&["--no-shellcheck", "ci.nix"]).contains("NXA501"));
+    assert_eq!(runs(), 4);
+}

@@ -10,7 +10,7 @@ use nixactions::diag::codes::{CODES, Code};
 use nixactions::diag::{Diagnostic, Severity};
 use nixactions::eval::io::System;
 use nixactions::eval::{Limits, Settings};
-use nixactions::lint::shellcheck::{ARGUMENTS, ShellCheck};
+use nixactions::lint::verdict::{ARGUMENTS, ShellCheck, Verdict};
 use nixactions::lint::{self, Level, Levels};
 use nixactions::workflow::load::Request;
 
@@ -54,16 +54,17 @@ fn findings(text: &str) -> Vec<Diagnostic> {
 struct Installed(PathBuf);
 
 impl ShellCheck for Installed {
-    fn run(&self, scripts: &[&str]) -> Option<Vec<u8>> {
-        let dir = tempfile::tempdir().ok()?;
+    fn check(&self, scripts: &[&str]) -> Vec<Option<Verdict>> {
+        let dir = tempfile::tempdir().expect("a directory");
         let mut command = std::process::Command::new(&self.0);
         command.args(ARGUMENTS);
         for (i, script) in scripts.iter().enumerate() {
             let file = dir.path().join(format!("{i}.sh"));
-            std::fs::write(&file, script).ok()?;
+            std::fs::write(&file, script).expect("a file");
             command.arg(file);
         }
-        Some(command.output().ok()?.stdout)
+        let output = command.output().expect("the program runs").stdout;
+        Verdict::read(&output, scripts.len()).expect("its output").into_iter().map(Some).collect()
     }
 }
 

@@ -4,7 +4,6 @@ mod files;
 mod fixing;
 mod overlay;
 mod settings;
-mod shellcheck;
 mod watch;
 
 use std::io::{self, Write};
@@ -18,8 +17,9 @@ use super::args::Global;
 use super::error::{CliError, Exit};
 use super::load::{self, Evaluation};
 use super::render::{self, Counts, Format, Style};
+use super::shellcheck::{Program, Remembering};
 use crate::diag::Diagnostic;
-use crate::lint::shellcheck::ShellCheck;
+use crate::lint::verdict::ShellCheck;
 use crate::lint::{self, Linted};
 use crate::workflow::load::Request;
 use files::Input;
@@ -102,10 +102,12 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> Result<Exit, CliError> {
 fn check(args: &CheckArgs, inputs: &[Input], overlay: &Arc<Overlay>) -> Result<Round, CliError> {
     let requests: Vec<Request> = requests(args, inputs)?;
     let (levels, mut findings) = settings::levels(args, inputs)?;
-    let shell = if args.no_shellcheck { None } else { shellcheck::Program::find() };
+    let kept = args.evaluation.cache()?;
+    let shell = if args.no_shellcheck { None } else { Program::find() };
+    let shell = shell.map(|program| Remembering::new(program, kept.clone()));
     let shell = shell.as_ref().map(|s| s as &dyn ShellCheck);
     // A text that takes the place of a file is in no cache, and a watch must see what is read.
-    let cache = if args.watch || overlay.is_used() { None } else { args.evaluation.cache()? };
+    let cache = if args.watch || overlay.is_used() { None } else { kept };
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Linted>>> = Mutex::new(inputs.iter().map(|_| None).collect());
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());

@@ -6,7 +6,9 @@ use clap::Args;
 
 use super::error::{CliError, Exit};
 use super::load::Evaluation;
+use super::shellcheck::Program;
 use crate::eval::on_big_stack;
+use crate::lsp::scripts::Runner;
 use crate::lsp::server::{Ending, Options, serve};
 
 const EXAMPLES: &str = "\
@@ -30,7 +32,9 @@ pub(super) struct LspArgs {
 /// Serves until the editor says `exit` or goes away.
 pub(super) fn run(args: &LspArgs) -> Result<Exit, CliError> {
     let (settings, pkgs) = args.evaluation.settings()?;
-    let options = Options { settings, pkgs };
+    let shellcheck = Program::find()
+        .map(|program| -> Runner { Box::new(move |scripts, stop| program.run(scripts, stop)) });
+    let options = Options { settings, pkgs, shellcheck };
     let ending = on_big_stack(|| serve(io::stdin(), io::stdout(), options));
     match ending.map_err(CliError::io("starting the language server"))? {
         Ending::Orderly => Ok(Exit::Success),

@@ -36,6 +36,7 @@ mod rerun;
 mod resume;
 mod run;
 mod runs;
+mod shellcheck;
 mod show;
 mod target;
 

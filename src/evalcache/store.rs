@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::answers::Again;
+use super::answers::{Again, Answers};
 use super::bytes::Out;
 use super::file::{self, Entry};
 use super::findings;
@@ -22,6 +22,9 @@ pub enum Purpose {
     /// Plans.
     Plans,
 }
+
+/// What answers of programs begin with: an evaluation opened as one has something else there.
+const SAID: &[u8] = b"said:";
 
 /// The place of the entries.
 #[derive(Clone, Debug)]
@@ -45,6 +48,24 @@ impl Store {
     /// Removes all entries; how many went.
     pub fn clear(cache_root: &Path) -> usize {
         file::clear(&cache_root.join("eval"))
+    }
+
+    /// What was kept of a question whose answer depends on nothing but its text.
+    pub fn said(&self, what: &[u8]) -> Option<Vec<u8>> {
+        let path = self.entry(what);
+        let Entry { salt, mut payload, .. } = file::read(&path)?;
+        file::seal(&mut payload, &salt, what);
+        let answer = payload.strip_prefix(SAID)?.to_vec();
+        file::touch(&path);
+        Some(answer)
+    }
+
+    /// Keeps the answer to such a question. It cannot be read from the cache without the question.
+    pub fn keep(&self, what: &[u8], answer: Vec<u8>) {
+        let salt = file::salt();
+        let mut payload = [SAID, &answer].concat();
+        file::seal(&mut payload, &salt, what);
+        file::write(&self.entry(what), &Entry { salt, answers: Answers::default(), payload });
     }
 
     fn entry(&self, key: &[u8]) -> PathBuf {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::levels::Levels;
 use super::registry::{self, Model, Stage, When};
 use super::rules::{self, script_strings};
-use super::shellcheck::{self, ShellCheck};
+use super::shellcheck;
 use super::suppress::Suppressions;
 use super::text::{Text, Texts};
+use super::verdict::ShellCheck;
 use super::workflow_file::is_workflow;
 use crate::base::source::{Source, SourceName};
 use crate::diag::{Diagnostic, Severity};
@@ -64,14 +65,16 @@ pub fn syntax(text: &Text, ran: Ran) -> Vec<Diagnostic> {
 /// Checks any Nix file as a text.
 pub fn plain(source: Arc<Source>, levels: &Levels) -> Vec<Diagnostic> {
     on_big_stack(|| match Text::new(source.clone()) {
-        Some(text) => text_alone(&text, levels),
+        Some(text) => text_alone(&text, levels, None),
         None => load::not_utf8(&source).into_iter().collect(),
     })
 }
 
-/// The same on this thread, which needs a large stack.
-pub fn text_alone(text: &Text, levels: &Levels) -> Vec<Diagnostic> {
-    finish(syntax(text, Ran::default()), Some(text), Ran::default(), levels)
+/// The same, with its scripts, on this thread, which needs a large stack.
+pub fn text_alone(text: &Text, levels: &Levels, shell: Option<&dyn ShellCheck>) -> Vec<Diagnostic> {
+    let mut found = syntax(text, Ran::default());
+    let ran = Ran { scripts: scripts(text, shell, &mut found), ..Ran::default() };
+    finish(found, Some(text), ran, levels)
 }
 
 /// Checks a workflow file: evaluates it, checks the model and the text. `io` makes the view of the
@@ -105,10 +108,8 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
         let text = bytes.and_then(|b| Text::new(Source::new(SourceName::Path(request.file.clone()), b)));
         let text = text.map(Rc::new);
         if let Some(text) = text.as_ref().filter(|t| options.guess && !is_workflow(t)) {
-            let mut found = syntax(text, Ran::default());
-            let ran = Ran { scripts: scripts(text, options.shell, &mut found), ..Ran::default() };
-            let diagnostics = finish(found, Some(text), ran, options.levels);
-            let has_scripts = script_strings(text).next().is_some();
+            let diagnostics = text_alone(text, options.levels, options.shell);
+            let has_scripts = has_scripts(text);
             return Linted { outcome: Outcome::default(), is_workflow: false, has_scripts, diagnostics };
         }
         loaded(text.as_ref(), options.levels, options.shell, |inspect| {
@@ -122,9 +123,15 @@ pub fn check(request: &Request, io: impl FnOnce() -> Rc<dyn EvalIo> + Send, opti
 pub fn file_with(
     text: Option<&Rc<Text>>,
     levels: &Levels,
+    shell: Option<&dyn ShellCheck>,
     load: impl FnOnce(load::Inspect<'_>) -> Outcome,
 ) -> Linted {
-    loaded(text, levels, None, load)
+    loaded(text, levels, shell, load)
+}
+
+/// Whether scripts are written out in a text.
+pub fn has_scripts(text: &Text) -> bool {
+    script_strings(text).next().is_some()
 }
 
 fn scripts(text: &Text, shell: Option<&dyn ShellCheck>, out: &mut Vec<Diagnostic>) -> bool {
@@ -162,7 +169,7 @@ fn loaded(
         ran.scripts = scripts(text, shell, &mut found);
     }
     let diagnostics = finish(found, text.map(|t| &**t), ran, levels);
-    let has_scripts = text.is_some_and(|t| script_strings(t).next().is_some());
+    let has_scripts = text.is_some_and(|t| has_scripts(t));
     Linted { diagnostics, is_workflow: true, has_scripts, outcome }
 }
 

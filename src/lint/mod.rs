@@ -12,12 +12,15 @@ mod programs;
 pub mod registry;
 mod rules;
 mod shell;
-pub mod shellcheck;
+mod shellcheck;
 mod suppress;
 pub mod text;
+pub mod verdict;
 mod workflow_file;
 mod written;
 
-pub use check::{Linted, Options, Ran, check, file, file_with, finish, guess, plain, syntax, text_alone};
+pub use check::{
+    Linted, Options, Ran, check, file, file_with, finish, guess, has_scripts, plain, syntax, text_alone,
+};
 pub use levels::{Level, Levels};
 pub use text::Text;

@@ -7,31 +7,12 @@ use std::sync::Arc;
 
 use rnix::{NodeOrToken, SyntaxKind, ast};
 use rowan::ast::AstNode;
-use serde::Deserialize;
 
 use super::rules::script_strings;
 use super::text::Text;
+use super::verdict::{Comment, Replacements, ShellCheck, Verdict};
 use crate::base::source::{Place, Source};
 use crate::diag::{Applicability, Diagnostic, Edit, Fix, Label, Severity};
-
-/// Runs `shellcheck`. The interface is small so that tools without processes can do without.
-pub trait ShellCheck: Sync {
-    /// Checks these scripts in one go: the output of `shellcheck` with [`ARGUMENTS`] on files named
-    /// `0.sh`, `1.sh`, … in this order; `None` when it could not be run.
-    fn run(&self, scripts: &[&str]) -> Option<Vec<u8>>;
-}
-
-/// Arguments of `shellcheck`. The excluded checks judge values that are filled in, variables of other
-/// steps, and files that are not there.
-pub const ARGUMENTS: [&str; 7] = [
-    "--norc",
-    "--format=json1",
-    "--shell=bash",
-    "--exclude=SC1091,SC2034,SC2043,SC2050,SC2153,SC2154,SC2157,SC2194",
-    "--external-sources",
-    "--severity=style",
-    "--",
-];
 
 /// What stands before each script, as it does when it runs.
 const PRELUDE: &str = "set -euo pipefail\n";
@@ -46,57 +27,16 @@ pub(super) struct Script {
     indented: bool,
 }
 
-/// Checks the scripts that are written out in a text. False when there was nothing to run it with.
+/// Checks the scripts that are written out in a text. False when some could not be checked.
 pub(super) fn check(text: &Text, shell: &dyn ShellCheck, out: &mut Vec<Diagnostic>) -> bool {
     let scripts: Vec<Script> = script_strings(text).map(|s| Script::of(text, &s)).collect();
-    if scripts.is_empty() {
-        return true;
-    }
     let texts: Vec<&str> = scripts.iter().map(|s| s.text.as_str()).collect();
-    let Some(json) = shell.run(&texts) else { return false };
-    let Ok(report) = serde_json::from_slice::<Report>(&json) else { return false };
-    for comment in report.comments {
-        let name = comment.file.rsplit('/').next().unwrap_or_default();
-        let index = name.strip_suffix(".sh").and_then(|n| n.parse::<usize>().ok());
-        if let Some(script) = index.and_then(|i| scripts.get(i)) {
-            out.extend(script.finding(&comment));
-        }
+    let verdicts = if texts.is_empty() { Vec::new() } else { shell.check(&texts) };
+    for (script, verdict) in scripts.iter().zip(&verdicts) {
+        let comments = verdict.iter().flat_map(Verdict::comments);
+        out.extend(comments.filter_map(|comment| script.finding(comment)));
     }
-    true
-}
-
-#[derive(Deserialize)]
-struct Report {
-    comments: Vec<Comment>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Comment {
-    file: String,
-    line: usize,
-    end_line: usize,
-    column: usize,
-    end_column: usize,
-    level: String,
-    code: u32,
-    message: String,
-    fix: Option<Replacements>,
-}
-
-#[derive(Deserialize)]
-struct Replacements {
-    replacements: Vec<Replacement>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Replacement {
-    line: usize,
-    end_line: usize,
-    column: usize,
-    end_column: usize,
-    replacement: String,
+    verdicts.len() == scripts.len() && verdicts.iter().all(Option::is_some)
 }
 
 impl Script {
@@ -311,8 +251,17 @@ mod tests {
     struct Fixed(&'static str);
 
     impl ShellCheck for Fixed {
-        fn run(&self, _: &[&str]) -> Option<Vec<u8>> {
-            Some(self.0.as_bytes().to_vec())
+        fn check(&self, scripts: &[&str]) -> Vec<Option<Verdict>> {
+            let verdicts = Verdict::read(self.0.as_bytes(), scripts.len()).expect("output of shellcheck");
+            verdicts.into_iter().map(Some).collect()
+        }
+    }
+
+    struct Absent;
+
+    impl ShellCheck for Absent {
+        fn check(&self, scripts: &[&str]) -> Vec<Option<Verdict>> {
+            vec![None; scripts.len()]
         }
     }
 
@@ -326,6 +275,7 @@ mod tests {
             {"line":3,"endLine":3,"column":6,"endColumn":6,"replacement":"\""},
             {"line":3,"endLine":3,"column":8,"endColumn":8,"replacement":"\""}]}}]}"#;
         let mut found = Vec::new();
+        assert!(!check(&text, &Absent, &mut found) && found.is_empty());
         assert!(check(&text, &Fixed(json), &mut found));
         let [d] = &found[..] else { panic!("one finding") };
         let at = d.primary.as_ref().map(|l| &nix[l.place.range()]);

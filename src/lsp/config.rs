@@ -65,6 +65,8 @@ pub struct Config {
     pub inlay_hints: Switch,
     /// Code lenses.
     pub code_lens: Switch,
+    /// What `shellcheck` says of scripts.
+    pub shellcheck: Switch,
 }
 
 impl Config {

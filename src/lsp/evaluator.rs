@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::levels;
 use super::overlay::{Overlay, Texts};
+use super::scripts::{Known, Scripts};
 use crate::base::source::{Source, SourceName};
 use crate::diag::Diagnostic;
 use crate::eval::io::EvalIo;
@@ -21,6 +22,7 @@ use crate::eval::{Heap, Settings, on_big_stack};
 use crate::ide::document::Document;
 use crate::ide::facts::Facts;
 use crate::ide::probe::{self, Answer, Query};
+use crate::lint::verdict::ShellCheck;
 use crate::lint::{self, Text};
 use crate::workflow::load::{Request, Session};
 
@@ -52,6 +54,8 @@ pub struct Check {
     pub document: Option<Arc<Document>>,
     /// Whether it is evaluated, or only the text is looked at.
     pub evaluate: bool,
+    /// What is known of scripts, if they are checked.
+    pub scripts: Option<Arc<Scripts>>,
     /// Number of the check, for the answer.
     pub serial: u64,
 }
@@ -68,6 +72,10 @@ pub struct Checked {
     pub facts: Option<Facts>,
     /// Files that were read or looked for.
     pub seen: BTreeSet<PathBuf>,
+    /// Its scripts that nothing is known of yet.
+    pub unknown_scripts: Vec<String>,
+    /// Whether scripts are written out in it.
+    pub has_scripts: bool,
     /// How long it took.
     pub took: Duration,
 }
@@ -283,6 +291,8 @@ impl Evaluator {
                 findings: vec![d.clone()],
                 facts: None,
                 seen: BTreeSet::new(),
+                unknown_scripts: Vec::new(),
+                has_scripts: false,
                 took: Duration::ZERO,
             });
         }
@@ -377,8 +387,11 @@ impl Life<'_> {
             }
         };
         let text = text.map(Rc::new);
+        let known = check.scripts.as_deref().map(Known::of);
+        let shell = known.as_ref().map(|k| k as &dyn ShellCheck);
+        let has_scripts = text.as_deref().is_some_and(lint::has_scripts);
         let mut findings = if check.evaluate {
-            let linted = lint::file_with(text.as_ref(), &levels, |rules| {
+            let linted = lint::file_with(text.as_ref(), &levels, shell, |rules| {
                 self.session.load(request, &mut |seen| {
                     facts.add(seen);
                     rules(seen);
@@ -386,7 +399,7 @@ impl Life<'_> {
             });
             linted.diagnostics
         } else {
-            text.map(|t| lint::text_alone(&t, &levels)).unwrap_or_default()
+            text.map(|t| lint::text_alone(&t, &levels, shell)).unwrap_or_default()
         };
         findings.extend(wrong);
         self.note_end(start, self.budget.time, &stop);
@@ -396,6 +409,8 @@ impl Life<'_> {
             findings,
             facts: (!facts.workflows.is_empty()).then(|| facts.finish()),
             seen: self.io.seen(),
+            unknown_scripts: known.map(Known::missing).unwrap_or_default(),
+            has_scripts,
             took: start.elapsed(),
         }
     }

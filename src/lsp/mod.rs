@@ -9,6 +9,7 @@ pub mod levels;
 pub mod overlay;
 pub mod publish;
 pub mod requests;
+pub mod scripts;
 pub mod server;
 pub mod snapshot;
 pub mod texts;

@@ -15,6 +15,7 @@ use super::config::Config;
 use super::dispatch::{self, Job, Workers};
 use super::evaluator::{Budget, Check, Checked, Evaluator};
 use super::publish::Converter;
+use super::scripts::{Runner, Scripts};
 use super::snapshot::{Client, Shared, Snapshot, request};
 use super::texts::OpenTexts;
 use super::transport::{self, Incoming, ResponseError, code};
@@ -29,6 +30,8 @@ pub struct Options {
     pub settings: Settings,
     /// nixpkgs.
     pub pkgs: Option<PathBuf>,
+    /// Runs `shellcheck`, if it is installed.
+    pub shellcheck: Option<Runner>,
 }
 
 /// Threads that answer requests.
@@ -42,6 +45,8 @@ enum Event {
     Message(Incoming),
     End,
     Checked(Box<Checked>),
+    /// More is known of the scripts of a file.
+    Scripts(PathBuf),
     Answered(Value, Result<Value, ResponseError>),
 }
 
@@ -102,6 +107,10 @@ struct Server {
     checks: Checks,
     findings: Arc<HashMap<PathBuf, Vec<crate::diag::Diagnostic>>>,
     evaluator: Arc<Evaluator>,
+    /// `None` without `shellcheck`.
+    scripts: Option<Arc<Scripts>>,
+    /// Whether the client was told that there is none.
+    told_of_scripts: bool,
     workers: Workers,
     shared: Arc<Shared>,
     /// Requests that are being answered, with the flag that takes them back.
@@ -118,12 +127,17 @@ struct Server {
 }
 
 impl Server {
-    fn new(events: Sender<Event>, out: Sender<Value>, options: Options) -> io::Result<Server> {
+    fn new(events: Sender<Event>, out: Sender<Value>, mut options: Options) -> io::Result<Server> {
         let config = Config { pkgs: options.pkgs.clone(), ..Config::default() };
         let done = events.clone();
         let workers =
             Workers::start(WORKERS, move |id, result| drop(done.send(Event::Answered(id, result))))?;
         let evaluator = start_evaluator(&events, &config)?;
+        let scripts = options.shellcheck.take().map(|runner| {
+            let events = events.clone();
+            Scripts::start(runner, move |file| drop(events.send(Event::Scripts(file))))
+        });
+        let scripts = scripts.transpose()?;
         Ok(Server {
             events,
             out,
@@ -137,6 +151,8 @@ impl Server {
             checks: Checks::default(),
             findings: Arc::default(),
             evaluator,
+            scripts,
+            told_of_scripts: false,
             workers,
             shared: Arc::default(),
             running: HashMap::new(),
@@ -161,6 +177,11 @@ impl Server {
                 }
                 Event::Message(message) => self.message(message),
                 Event::Checked(checked) => self.checked(*checked),
+                Event::Scripts(file) => {
+                    if self.checks.roots().contains(&file) {
+                        self.check(&file);
+                    }
+                }
                 Event::Answered(id, result) => {
                     self.running.remove(&id.to_string());
                     self.send(transport::response(&id, result));
@@ -173,6 +194,9 @@ impl Server {
             }
         };
         self.evaluator.stop();
+        if let Some(scripts) = &self.scripts {
+            scripts.stop();
+        }
         self.running.values().for_each(|flag| flag.store(true, Ordering::Relaxed));
         ending
     }
@@ -436,7 +460,8 @@ impl Server {
         let workflow = texts.get(root).is_none_or(|text| is_workflow(root, text));
         let evaluate = self.config.evaluation.enable && workflow;
         let document = self.texts.get(root).map(|open| open.document.clone());
-        self.evaluator.check(Check { request, texts, document, evaluate, serial });
+        let scripts = self.scripts.clone().filter(|_| self.config.shellcheck.enable);
+        self.evaluator.check(Check { request, texts, document, evaluate, scripts, serial });
     }
 
     fn closed(&mut self, params: &Value) {
@@ -461,8 +486,22 @@ impl Server {
         roots.iter().for_each(|root| self.check(root));
     }
 
-    fn checked(&mut self, checked: Checked) {
+    fn checked(&mut self, mut checked: Checked) {
         self.checks_done += 1;
+        match &self.scripts {
+            Some(scripts) if self.config.shellcheck.enable => {
+                scripts.want(&checked.file, std::mem::take(&mut checked.unknown_scripts));
+            }
+            None if self.config.shellcheck.enable && checked.has_scripts && !self.told_of_scripts => {
+                self.told_of_scripts = true;
+                let message = "shellcheck is not installed, so scripts are not checked";
+                self.send(transport::notification(
+                    "window/logMessage",
+                    json!({ "type": 3, "message": message }),
+                ));
+            }
+            _ => {}
+        }
         let Some(files) = self.checks.take(checked) else { return };
         self.findings = Arc::new(self.checks.findings());
         self.show(&files);
@@ -526,7 +565,7 @@ impl Server {
             "open": self.texts.open().len(),
             "roots": self.checks.roots(),
             "heapBytes": self.evaluator.heap_bytes.load(Ordering::Relaxed),
-            "busy": self.evaluator.is_busy()
+            "busy": self.evaluator.is_busy() || self.scripts.as_ref().is_some_and(|s| s.is_busy())
         })
     }
 }

@@ -81,7 +81,7 @@ pub(crate) fn evaluate(text: &str) -> (Facts, Vec<Diagnostic>) {
         let mut session = Session::new(&heap, request.settings.clone(), overlay(text))
             .unwrap_or_else(|d| panic!("{}", d.message));
         let mut facts = Facts::default();
-        let linted = lint::file_with(source(text).map(Rc::new).as_ref(), &Levels::default(), |rules| {
+        let linted = lint::file_with(source(text).map(Rc::new).as_ref(), &Levels::default(), None, |rules| {
             session.load(&request, &mut |seen| {
                 facts.add(seen);
                 rules(seen);

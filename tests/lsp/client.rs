@@ -44,11 +44,26 @@ impl Client {
         client
     }
 
+    /// The same, where `PATH` is another.
+    pub(crate) fn start_with_path(path: &std::ffi::OsStr, options: Value) -> Client {
+        let mut client = Client::spawn(tempfile::tempdir().expect("a folder"), |c| {
+            c.env("PATH", path);
+        });
+        client.request("initialize", json!({ "capabilities": {}, "initializationOptions": options }));
+        client.notify("initialized", json!({}));
+        client
+    }
+
     /// A server that was told nothing yet.
     pub(crate) fn raw_in(dir: tempfile::TempDir) -> Client {
+        Client::spawn(dir, |_| ())
+    }
+
+    fn spawn(dir: tempfile::TempDir, set: impl FnOnce(&mut Command)) -> Client {
         std::fs::create_dir_all(dir.path().join(".git")).expect("a folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_nixactions"));
         command.arg("lsp").current_dir(dir.path()).env_remove("NIX_PATH").env_remove("NIX_CONFIG");
+        set(&mut command);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -148,6 +163,13 @@ impl Client {
             }
             _ => None,
         })
+    }
+
+    /// How many messages of a method came that nobody waited for.
+    pub(crate) fn count(&mut self, name: &str) -> usize {
+        self.kept.extend(self.inbox.try_iter());
+        let of_it = |m: &&Incoming| matches!(m, Incoming::Notification { method, .. } if method == name);
+        self.kept.iter().filter(of_it).count()
     }
 
     /// Opens a text under a name of the workspace.

@@ -3,4 +3,7 @@
 mod client;
 mod random;
 mod requests;
+#[path = "../support/services.rs"]
+mod services;
 mod session;
+mod shellcheck;

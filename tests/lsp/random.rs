@@ -90,7 +90,9 @@ fn edits_one_by_one_are_like_the_text_at_once() {
     for seed in 0..3 {
         let mut random = Random(seed);
         let mut text = WRONG_NEED.to_owned();
-        let mut client = Client::start(json!({}), Value::Null);
+        // What shellcheck says comes later than the first findings, and has its own test.
+        let options = json!({ "shellcheck": { "enable": false } });
+        let mut client = Client::start(json!({}), options.clone());
         client.open("ci.nix", &text);
         findings(&mut client, 1);
         for round in 0..40 {
@@ -120,7 +122,7 @@ fn edits_one_by_one_are_like_the_text_at_once() {
             );
             let found = findings(&mut client, version);
             if round % 8 == 7 {
-                let mut fresh = Client::start(json!({}), Value::Null);
+                let mut fresh = Client::start(json!({}), options.clone());
                 fresh.open("ci.nix", &text);
                 let there = fresh.uri("ci.nix");
                 let wanted = json!(findings(&mut fresh, 1)).to_string().replace(&there, &uri);
