@@ -11,13 +11,14 @@ let
 
   isDerivation = v: v.type or null == "derivation";
   plainSet = v: mapAttrs (_: plain) (removeAttrs v [ "__functor" "__functionArgs" "_matrix" ]);
+  # A set with `outPath` would become a string in JSON.
   # The value as data: what JSON cannot say is said by sets that `restore` below knows.
   plain = v:
     if isFunction v then throw "the workflow `${name}` holds a function, which a package cannot carry; name the workflow as an output of the flake instead: `nixactions.${name}`"
     else if isList v then map plain v
     else if isPath v then { _path = "${v}"; }
     else if !(isAttrs v) then v
-    else if isDerivation v then { _package = { name = v.name or "package"; outPath = "${v}"; meta.mainProgram = v.meta.mainProgram or null; }; }
+    else if isDerivation v then { _package = { name = v.name or "package"; path = "${v}"; meta.mainProgram = v.meta.mainProgram or null; }; }
     else if v._type or null == "secret" then throw "a secret of the workflow `${name}` would be written into the store; take it from the environment with `nixactions.fromEnv`"
     else plainSet v;
 
@@ -33,11 +34,11 @@ let
 
   restore = ''
     let
-      inherit (builtins) fromJSON isAttrs isList mapAttrs readFile storePath;
+      inherit (builtins) fromJSON isAttrs isList mapAttrs readFile removeAttrs storePath;
       restore = v:
         if isList v then map restore v
         else if !(isAttrs v) then v
-        else if v ? _package then v._package // { type = "derivation"; outPath = storePath v._package.outPath; }
+        else if v ? _package then removeAttrs v._package [ "path" ] // { type = "derivation"; outPath = storePath v._package.path; }
         else if v ? _path then /. + v._path
         else mapAttrs (_: restore) v;
     in

@@ -27,6 +27,7 @@ mod machine;
 mod man;
 mod nix_error;
 mod nix_options;
+mod nix_settings;
 mod outline;
 mod parse;
 mod plan;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::error::CliError;
+use super::nix_settings;
 use crate::eval::{Limits, Settings};
 use crate::syntax::{Lint, Lints};
 
@@ -78,27 +79,6 @@ pub(super) enum Argument {
     /// A string.
     Str(String),
 }
-
-/// Options of Nix that change nothing about what an expression means here.
-const WITHOUT_EFFECT: &[&str] = &[
-    "allow-import-from-derivation",
-    "allowed-uris",
-    "build-users-group",
-    "builders",
-    "cores",
-    "eval-cores",
-    "keep-derivations",
-    "keep-outputs",
-    "max-jobs",
-    "restrict-eval",
-    "sandbox",
-    "store",
-    "substituters",
-    "trusted-public-keys",
-    "trusted-users",
-    "use-xdg-base-directories",
-    "warn-dirty",
-];
 
 /// Experimental features that Nix knows.
 const FEATURES: &[&str] = &[
@@ -233,7 +213,7 @@ impl Resolved {
                 *nix_path =
                     Some([before, more].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(":"));
             }
-            other if WITHOUT_EFFECT.contains(&other.strip_prefix("extra-").unwrap_or(other)) => {}
+            other if nix_settings::NAMES.contains(&other.strip_prefix("extra-").unwrap_or(other)) => {}
             other => self.warnings.push(format!("unknown setting '{other}'")),
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Who we are to servers: netrc files, and access tokens as Nix is given them.
 
+use crate::store::nix_settings;
+
 /// Credentials of this user.
 #[derive(Clone, Default)]
 pub(super) struct Credentials {
@@ -10,24 +12,29 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// From `$NETRC`, `~/.netrc` or `/etc/nix/netrc`; `access-tokens` of `NIX_CONFIG`, `nix.conf` in
-    /// `NIX_CONF_DIR` or `/etc/nix`, and `~/.config/nix/nix.conf`; and `GITHUB_TOKEN`.
+    /// From `$NETRC`, `~/.netrc`, and `netrc-file` of `nix.conf` (by default beside it); `access-tokens` of
+    /// `nix.conf` and `NIX_CONFIG`; and `GITHUB_TOKEN`.
     pub(super) fn from_environment(env: impl Fn(&str) -> Option<String>) -> Credentials {
         let set = |name: &str| env(name).filter(|v| !v.is_empty());
         let read = |path: String| std::fs::read_to_string(path).ok();
         let home = set("HOME").unwrap_or_else(|| "/root".into());
+        let settings = nix_settings(&env);
         let mut found = Credentials::default();
-        let netrc = set("NETRC").and_then(read).or_else(|| read(format!("{home}/.netrc")));
-        for text in [netrc, read("/etc/nix/netrc".into())].into_iter().flatten() {
+        let own = set("NETRC").and_then(read).or_else(|| read(format!("{home}/.netrc")));
+        let named = settings.iter().rfind(|(name, _)| name == "netrc-file").map(|(_, file)| file.clone());
+        let beside = || format!("{}/netrc", set("NIX_CONF_DIR").unwrap_or_else(|| "/etc/nix".into()));
+        let nixs = read(named.unwrap_or_else(beside));
+        for text in [own, nixs].into_iter().flatten() {
             found.netrc.extend(parse_netrc(&text));
         }
-        let dir = set("NIX_CONF_DIR").unwrap_or_else(|| "/etc/nix".into());
-        let files = [format!("{home}/.config/nix/nix.conf"), format!("{dir}/nix.conf")].map(read);
-        for text in [set("NIX_CONFIG")].into_iter().chain(files).flatten() {
-            found.tokens.extend(parse_tokens(&text));
-        }
+        found.tokens = tokens(&settings);
         found.tokens.extend(set("GITHUB_TOKEN").map(|token| ("github.com".into(), token)));
         found
+    }
+
+    /// Whether there is a token for a host.
+    pub(super) fn has_token(&self, host: &str) -> bool {
+        self.tokens.iter().any(|(h, _)| h == host)
     }
 
     /// The `Authorization` header for a host. `forge` is the host that a token is set for, which may
@@ -66,11 +73,19 @@ fn parse_netrc(text: &str) -> Vec<(Option<String>, String, String)> {
     found
 }
 
-fn parse_tokens(config: &str) -> Vec<(String, String)> {
-    let lines = config.lines().filter_map(|l| l.split('#').next()?.split_once('='));
-    let lines = lines.filter(|(name, _)| matches!(name.trim(), "access-tokens" | "extra-access-tokens"));
-    let pairs = lines.flat_map(|(_, value)| value.split_whitespace()).filter_map(|p| p.split_once('='));
-    pairs.map(|(host, token)| (host.to_owned(), token.to_owned())).collect()
+/// Hosts and their tokens, from settings of which the later ones count.
+fn tokens(settings: &[(String, String)]) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (name, value) in settings {
+        if name == "access-tokens" {
+            found.clear();
+        }
+        if matches!(name.as_str(), "access-tokens" | "extra-access-tokens") {
+            let pairs = value.split_whitespace().filter_map(|pair| pair.split_once('='));
+            found.extend(pairs.map(|(host, token)| (host.to_owned(), token.to_owned())));
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -81,7 +96,11 @@ mod tests {
     fn hosts_get_their_own() {
         let c = Credentials {
             netrc: parse_netrc("machine a.org login me\n  password secret\ndefault login x password y"),
-            tokens: parse_tokens("access-tokens = github.com=tok gitlab.com=PAT:pat # c"),
+            tokens: tokens(&[
+                ("access-tokens".into(), "github.com=old".into()),
+                ("access-tokens".into(), "github.com=tok".into()),
+                ("extra-access-tokens".into(), "gitlab.com=PAT:pat".into()),
+            ]),
         };
         assert_eq!(c.header("a.org", None).unwrap(), "Basic bWU6c2VjcmV0");
         assert_eq!(c.header("b.org", None).unwrap(), "Basic eDp5");

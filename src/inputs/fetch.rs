@@ -360,6 +360,10 @@ impl Fetcher {
             None => self.forge_revision(kind, host, owner, repo, source.text("ref"))?,
         };
         let url = match kind {
+            // Archives of private repositories are given to those with a token, at another address.
+            "github" if host == "github.com" && self.http.has_token(host) => {
+                format!("https://api.github.com/repos/{owner}/{repo}/tarball/{rev}")
+            }
             "github" if host == "github.com" => {
                 format!("https://github.com/{owner}/{repo}/archive/{rev}.tar.gz")
             }

@@ -10,6 +10,7 @@ mod flake;
 mod git;
 mod http;
 mod lock;
+mod proxy;
 mod registry;
 mod world;
 

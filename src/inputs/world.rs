@@ -16,7 +16,7 @@ use crate::drv::object::{Needed, Objects};
 use crate::drv::store_path::StoreDir;
 use crate::eval::builtins::flake_ref::FlakeRef;
 use crate::eval::world::{Tree, World, WorldError};
-use crate::eval::{Evaluation, Res, Value};
+use crate::eval::{ErrorKind, Evaluation, Res, Value};
 use crate::store::{BuildOptions, BuildStatus, Connection, Location, Message, StoreError, Wanted};
 
 /// Lines of a log that are shown when its build has failed.
@@ -101,10 +101,13 @@ fn fetcher(env: Lookup<'_>, store_dir: &str, offline: bool, progress: Option<Pro
     }
 }
 
-fn error(e: FetchError) -> WorldError {
-    match e {
-        FetchError::Offline(_) => WorldError::Unavailable(e.to_string()),
-        other => WorldError::Failed(other.to_string()),
+impl Real {
+    /// What only a run could fetch is not known here; a run that may not fetch has failed.
+    fn error(&self, e: FetchError) -> WorldError {
+        match e {
+            FetchError::Offline(_) if self.daemon.is_none() => WorldError::Unavailable(e.to_string()),
+            other => WorldError::Failed(other.to_string()),
+        }
     }
 }
 
@@ -131,19 +134,24 @@ impl World for Real {
     }
 
     fn download(&self, url: &str, unpack: bool) -> Result<Tree, WorldError> {
-        self.fetcher.download(url, unpack).map(flake::tree).map_err(error)
+        self.fetcher.download(url, unpack).map(flake::tree).map_err(|e| self.error(e))
     }
 
     fn tree(&self, source: &FlakeRef) -> Result<Tree, WorldError> {
-        self.fetcher.tree(source).map(flake::tree).map_err(error)
+        self.fetcher.tree(source).map(flake::tree).map_err(|e| self.error(e))
     }
 
     fn flake<'h>(&self, ev: &mut Evaluation<'h>, source: &FlakeRef, span: SpanId) -> Res<Value<'h>> {
-        flake::value(&self.fetcher, ev, source, span)
+        flake::value(&self.fetcher, ev, source, span).map_err(|mut e| {
+            if e.kind == ErrorKind::Unavailable && self.daemon.is_some() {
+                e.kind = ErrorKind::Io;
+            }
+            e
+        })
     }
 
     fn parse_reference(&self, text: &str, here: &Path) -> Result<FlakeRef, WorldError> {
-        fetch::parse(text, here).map_err(error)
+        fetch::parse(text, here).map_err(|e| self.error(e))
     }
 
     fn locked_nixpkgs(&self, dir: &Path) -> Result<Option<FlakeRef>, WorldError> {

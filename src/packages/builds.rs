@@ -111,21 +111,33 @@ impl Builds {
     }
 }
 
-/// The daemon's words without what is shown anyway: the derivation, the log, and how to see it.
+/// The daemon's words without what is shown anyway: the derivation, its outputs, the log, and how to see it.
+/// Nix 2.8 writes one sentence, Nix 2.34 a line with the derivation, one with the reason, and the outputs.
 fn reason(message: &str, drv: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
-    let kept: Vec<&str> = message
-        .lines()
-        .take_while(|line| !(line.contains("last ") && line.trim_end().ends_with("log lines:")))
-        .filter(|line| !line.trim_start().starts_with("For full logs, run"))
+    let end_of_log = |line: &str| {
+        let line = line.to_lowercase();
+        line.contains("last ") && line.trim_end().ends_with("log lines:")
+    };
+    let whose = format!("Cannot build '{drv}'.");
+    // As it is printed, what follows the first line is indented.
+    let rest = message.lines().skip(1).filter(|line| !line.trim().is_empty());
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let indent = if message.starts_with(&whose) { rest.map(depth).min().unwrap_or(0) } else { 0 };
+    let lines = message.lines().map(|line| line.get(indent.min(depth(line))..).unwrap_or(line));
+    let kept: Vec<&str> = lines
+        .take_while(|line| !end_of_log(line) && *line != "Output paths:")
+        .filter(|line| *line != whose && !line.trim_start().starts_with("For full logs, run"))
+        .map(|line| line.strip_prefix("Reason: ").unwrap_or(line))
         .collect();
     let text = kept.join("\n");
     let text = text.trim_end().trim_end_matches(';').trim_end();
-    let text = text.strip_prefix(&format!("builder for '{drv}' ")).map_or_else(
-        || text.replace(&format!("Cannot build '{drv}'.\nReason: "), ""),
-        |rest| format!("its builder {rest}"),
-    );
-    if text.is_empty() { "the build failed".to_owned() } else { text }
+    let builder = text.strip_prefix(&format!("builder for '{drv}' ")).or(text.strip_prefix("builder "));
+    match builder {
+        Some(rest) => format!("its builder {}", rest.trim_end_matches('.')),
+        None if text.is_empty() => "the build failed".to_owned(),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -137,8 +149,10 @@ mod tests {
         let drv = "/nix/store/x.drv";
         let old = "builder for '/nix/store/x.drv' failed with exit code 3;\n       last 1 log lines:\n       > a\n       For full logs, run 'nix log /nix/store/x.drv'.";
         assert_eq!(reason(old, drv), "its builder failed with exit code 3");
-        let new = "Cannot build '/nix/store/x.drv'.\nReason: builder failed with exit code 3.\nOutput paths:\n  /nix/store/y";
-        assert!(reason(new, drv).starts_with("builder failed with exit code 3."));
+        let new = "Cannot build '/nix/store/x.drv'.\nReason: builder failed with exit code 3.\nOutput paths:\n  /nix/store/y\nLast 1 log lines:\n> a";
+        assert_eq!(reason(new, drv), "its builder failed with exit code 3");
+        let printed = new.replace('\n', "\n       ");
+        assert_eq!(reason(&printed, drv), "its builder failed with exit code 3");
         assert_eq!(reason("", drv), "the build failed");
         let hash =
             "hash mismatch in fixed-output derivation '/nix/store/x.drv':\n  specified: a\n     got: b";

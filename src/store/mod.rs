@@ -12,6 +12,7 @@ mod realise;
 mod wire;
 
 pub use activity::{Activity, Field, Message, NoMessages, Observer};
+pub use config::nix_settings;
 pub use connection::{Connection, Trust, Version};
 pub use error::{DaemonError, StoreError};
 pub use location::Location;

@@ -45,7 +45,7 @@ fn derivation(dir: &StoreDir, name: &str, script: &str) -> (StorePath, Object) {
 async fn what_is_added_is_valid_and_comes_back() {
     let daemon = Daemon::start();
     let mut c = Connection::open(&daemon.location()).await.expect("a connection");
-    assert_eq!(c.version(), Version(34));
+    assert!(c.version() >= Version(34), "{:?}", c.version());
     assert!(c.nix_version().starts_with("2."), "{}", c.nix_version());
     let dir = c.store_dir().clone();
     let (a, a_object) = text_object(&dir, "a", "the first\n", &[]);

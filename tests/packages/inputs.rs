@@ -1,99 +1,24 @@
 //! Sources from elsewhere: import from derivation, fetchers with their cache, lock files, flakes.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::run::{PACKAGES, Project, assert_contains, out};
+use crate::server::Server;
 
-/// Path, status, further headers, body; a status of 0 hangs up in the midst of the body.
-type Answers = Arc<Mutex<Vec<(String, u16, String, Vec<u8>)>>>;
-
-/// A server on loopback that answers with what it is told to.
-struct Server {
-    url: String,
-    requests: Arc<AtomicUsize>,
-    answers: Answers,
-    /// The heads of the requests.
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start() -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let requests = Arc::new(AtomicUsize::new(0));
-        let answers = Answers::default();
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let (count, told, seen) = (Arc::clone(&requests), Arc::clone(&answers), Arc::clone(&heads));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                count.fetch_add(1, Ordering::SeqCst);
-                let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
-                let mut head = String::new();
-                while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
-                seen.lock().expect("unpoisoned").push(head.clone());
-                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                let mut all = told.lock().expect("unpoisoned");
-                // Of several answers for a path each is given once, the last one for ever.
-                let at = all.iter().position(|a| a.0 == path);
-                let several = all.iter().filter(|a| a.0 == path).count() > 1;
-                let (_, status, headers, body) = match at {
-                    Some(at) if several => all.remove(at),
-                    Some(at) => all[at].clone(),
-                    None => (path, 404, String::new(), Vec::new()),
-                };
-                drop(all);
-                let not_modified = headers
-                    .lines()
-                    .filter_map(|l| l.strip_prefix("ETag: "))
-                    .any(|tag| head.to_lowercase().contains(&format!("if-none-match: {tag}")));
-                let status_line = if not_modified { 304 } else { status.max(200) };
-                let body = if not_modified { &[][..] } else { &body[..] };
-                let mut stream = stream;
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 {status_line} X\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
-                    body.len()
-                );
-                let end = if status == 0 { body.len() / 2 } else { body.len() };
-                let _ = stream.write_all(&body[..end]);
-            }
-        });
-        Server { url, requests, answers, heads }
-    }
-
-    fn give(&self, path: &str, status: u16, headers: &str, body: impl Into<Vec<u8>>) {
-        let mut all = self.answers.lock().expect("unpoisoned");
-        all.push((path.into(), status, headers.into(), body.into()));
-    }
-
-    /// The head of the last request, in small letters.
-    fn last(&self) -> String {
-        self.heads.lock().expect("unpoisoned").last().cloned().unwrap_or_default().to_lowercase()
-    }
-
-    fn asked(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
-}
-
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
     std::fs::write(path, text).expect("written");
 }
 
-fn git(dir: &Path, args: &[&str]) {
+pub(crate) fn git(dir: &Path, args: &[&str]) {
     let identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"];
     let output = Command::new("git").arg("-C").arg(dir).args(identity).args(args).output().expect("git");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// An archive made by the machine's tar, compressed as its name says.
-fn tar(dir: &Path, name: &str) -> Vec<u8> {
+pub(crate) fn tar(dir: &Path, name: &str) -> Vec<u8> {
     let file = dir.with_extension("archive").with_file_name(name);
     let output = Command::new("tar")
         .arg("-caf")
@@ -107,11 +32,11 @@ fn tar(dir: &Path, name: &str) -> Vec<u8> {
     std::fs::read(file).expect("an archive")
 }
 
-fn eval(p: &Project, expr: &str) -> std::process::Output {
+pub(crate) fn eval(p: &Project, expr: &str) -> std::process::Output {
     p.run(&["eval", "--extra-experimental-features", "flakes", "--strict", "--json", "-E", expr])
 }
 
-fn value(p: &Project, expr: &str) -> String {
+pub(crate) fn value(p: &Project, expr: &str) -> String {
     let output = eval(p, expr);
     assert!(output.status.success(), "{expr}:\n{}", out(&output));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -370,128 +295,47 @@ fn workflows_of_flakes_run() {
 }
 
 #[test]
-fn packages_that_carry_workflows_are_the_same_run() {
+fn sources_of_flakes_are_copied_and_filtered_again() {
     let p = Project::new();
     let dir = p.path();
-    let root = env!("CARGO_MANIFEST_DIR");
-    let system = format!("{}-linux", std::env::consts::ARCH);
-    // The flake of this repository with our small set in the place of nixpkgs, and the program as built.
-    let nixpkgs = p.dir.path().join("nixpkgs");
-    write(
-        &nixpkgs.join("flake.nix"),
-        &format!(
-            "{{ outputs = {{ self }}: {{ legacyPackages.{system} = import {root}/tests/packages/set {{ system = \"{system}\"; }}; }}; }}"
-        ),
-    );
-    let library = p.dir.path().join("nixactions");
-    for file in std::fs::read_dir(format!("{root}/nixlib")).expect("a directory").flatten() {
-        let text = std::fs::read_to_string(file.path()).expect("a file");
-        write(&library.join("nixlib").join(file.file_name()), &text);
-    }
-    let flake = std::fs::read_to_string(format!("{root}/flake.nix")).expect("a flake");
-    write(
-        &library.join("flake.nix"),
-        &flake
-            .replace("github:NixOS/nixpkgs/nixos-unstable", &format!("path:{}", nixpkgs.display()))
-            .replace("program = self.packages.${system}.default;", "program = \"/nowhere\";"),
-    );
+    write(&dir.join("src/kept"), "kept\n");
+    write(&dir.join("src/dropped"), "dropped\n");
+    write(&dir.join("untracked"), "");
     write(
         &dir.join("flake.nix"),
         &format!(
-            r#"{{
-  inputs.nixactions.url = "path:{}";
-  outputs = {{ self, nixactions }}: {{
-    packages.{system}.ci = nixactions.lib.{system}.mkWorkflow {{
-      name = "ci";
-      jobs.a = {{
-        matrix.n = [ 1 2 ];
-        steps = vars: [ {{ bash = "echo ${{toString vars.n}}"; }} ];
-      }};
-      jobs.b = {{ executor = nixactions.lib.{system}.executors.local {{ copyRepo = false; }}; steps = [ {{ bash = "echo b"; }} ]; }};
-    }};
-  }};
-}}"#,
-            library.display()
+            r#"{{ outputs = {{ self }}: let
+  {PACKAGES}
+  whole = builtins.path {{ path = ./.; name = "source"; }};
+  again = builtins.path {{ path = ./.; name = "source"; filter = _: _: true; }};
+  some = builtins.path {{ path = ./src; name = "some"; filter = path: _: baseNameOf path != "dropped"; }};
+  of = builtins.path {{ path = some + "/kept"; name = "of"; }};
+  text = builtins.path {{ path = builtins.toFile "t" "a text\n"; name = "text"; }};
+in {{
+  same = whole == self.outPath && again == whole;
+  read = [ (builtins.readFile ./src/kept) (builtins.attrNames (builtins.readDir some)) (builtins.readFile of) (builtins.readFile text) ];
+  nixactions.ci = {{ name = "ci"; _type = "workflow"; jobs.a.steps = [
+    {{ bash = "cat ${{build "copy" "cat ${{again}}/src/dropped ${{some}}/* ${{of}} > $out"}}; cat ${{of}}; ls ${{whole}}"; }}
+  ]; }};
+}}; }}"#
         ),
     );
     git(&dir, &["init", "-q"]);
-    git(&dir, &["add", "."]);
-    let direct = p.run(&["run", ".#ci", "--format", "simple"]);
-    assert!(direct.status.success(), "{}", out(&direct));
-    assert_contains(&direct, "a-n-1/step-1: 1");
-    // What Nix builds of it is a program that runs the same plan.
-    let link = p.dir.path().join("result");
-    let args = ["build", ".#ci", "--impure", "--out-link", &link.to_string_lossy()];
-    let built = p.daemon.command("nix").args(args).current_dir(&dir).output().expect("nix");
-    assert!(built.status.success(), "{}", out(&built));
-    let path = link.canonicalize().expect("a link").to_string_lossy().into_owned();
-    let script = std::fs::read_to_string(format!("{path}/bin/ci")).expect("a program");
-    assert!(script.contains("/nowhere/bin/nixactions run --project . "), "{script}");
-    let file = format!("{path}/share/nixactions/workflow.nix");
-    let plan = |args: &[&str]| {
-        let output = p.run(args);
-        assert!(output.status.success(), "{}", out(&output));
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("JSON")
-    };
-    let theirs = plan(&["plan", "--format", "json", "--project", ".", &file]);
-    assert_eq!(plan(&["plan", "--format", "json", ".#ci"]), theirs);
-}
-
-/// Evaluates with further variables.
-fn eval_with(p: &Project, expr: &str, variables: &[(&str, &str)]) -> std::process::Output {
-    let mut command = p.command(&["eval", "--strict", "-E", expr]);
-    command.envs(variables.iter().copied()).output().expect("it runs")
-}
-
-#[test]
-fn servers_are_told_who_asks() {
-    let p = Project::new();
-    let s = Server::start();
-    for name in ["plain", "netrc", "token"] {
-        s.give(&format!("/{name}"), 200, "", "content");
-    }
-    let get = |name: &str| format!("builtins.readFile (builtins.fetchurl \"{}/{name}\")", s.url);
-    let plain = eval_with(&p, &get("plain"), &[("NETRC", "/nowhere")]);
-    assert!(plain.status.success(), "{}", out(&plain));
-    assert!(!s.last().contains("authorization"), "{}", s.last());
-    let netrc = p.dir.path().join("netrc");
-    write(&netrc, "machine 127.0.0.1 login me password secret\n");
-    let known = eval_with(&p, &get("netrc"), &[("NETRC", &netrc.to_string_lossy())]);
-    assert!(known.status.success(), "{}", out(&known));
-    assert!(s.last().contains("authorization: basic bwu6c2vjcmv0"), "{}", s.last());
-    let config = "access-tokens = 127.0.0.1=tok";
-    let known = eval_with(&p, &get("token"), &[("NIX_CONFIG", config), ("NETRC", "/nowhere")]);
-    assert!(known.status.success(), "{}", out(&known));
-    assert!(s.last().contains("authorization: bearer tok"), "{}", s.last());
-}
-
-#[test]
-fn downloads_go_through_the_proxy_of_the_environment() {
-    let p = Project::new();
-    let proxy = Server::start();
-    proxy.give("http://sources.test/f", 200, "", "by the proxy");
-    let expr = "builtins.readFile (builtins.fetchurl \"http://sources.test/f\")";
-    let output = eval_with(&p, expr, &[("http_proxy", &proxy.url)]);
-    assert!(proxy.asked() > 0, "the proxy was not asked: {}", out(&output));
-    assert!(proxy.last().contains("sources.test"), "{}", proxy.last());
-    let direct = Server::start();
-    direct.give("/g", 200, "", "without it");
-    let asked = proxy.asked();
-    let expr = format!("builtins.readFile (builtins.fetchurl \"{}/g\")", direct.url);
-    let output = eval_with(&p, &expr, &[("http_proxy", &proxy.url), ("no_proxy", "127.0.0.1")]);
-    assert_contains(&output, "without it");
-    assert_eq!(proxy.asked(), asked);
-}
-
-#[test]
-fn servers_that_speak_no_tls_are_named() {
-    let p = Project::new();
-    let s = Server::start();
-    let url = s.url.replace("http:", "https:");
-    let output = eval_with(&p, &format!("builtins.fetchurl \"{url}/f\""), &[]);
-    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
-    assert_contains(&output, &url);
-    assert!(out(&output).to_lowercase().contains("tls"), "{}", out(&output));
+    git(&dir, &["add", "flake.nix", "src"]);
+    let flake = format!("builtins.getFlake \"git+file://{}\"", dir.display());
+    let expr = format!("with {flake}; [ read same ]");
+    let read = r#"[["kept\n",["kept"],"kept\n","a text\n"],true]"#;
+    assert_eq!(value(&p, &expr), read);
+    let args =
+        ["--eval", "--read-write-mode", "--extra-experimental-features", "flakes", "--strict", "--json"];
+    let theirs = p.daemon.command("nix-instantiate").args(args).args(["-E", &expr]).output().expect("nix");
+    assert_eq!(String::from_utf8_lossy(&theirs.stdout).trim(), read, "{}", out(&theirs));
+    let run = p.run(&["run", ".#ci", "--format", "simple"]);
+    assert!(run.status.success(), "{}", out(&run));
+    let said = out(&run);
+    let lines = said.lines().filter_map(|l| l.strip_prefix("a/step-1: "));
+    let lines: Vec<&str> = lines.skip(1).take_while(|l| !l.starts_with("success")).collect();
+    assert_eq!(lines, ["dropped", "kept", "kept", "kept", "flake.nix", "src"]);
 }
 
 #[test]

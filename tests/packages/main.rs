@@ -8,8 +8,12 @@ mod elsewhere;
 #[path = "../exec/engines.rs"]
 mod engines;
 mod faults;
+mod flake;
+mod forges;
 mod inputs;
+mod network;
 mod run;
+mod server;
 
 #[path = "../support/daemon.rs"]
 mod daemon;

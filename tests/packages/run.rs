@@ -162,21 +162,37 @@ fn a_killed_run_leaves_no_temporary_root() {
     let p = Project::new();
     p.workflow(
         r#"tool = pkg "tool" "true";"#,
-        r#"a.steps = [ { deps = [ tool ]; bash = "touch ../../../../../started || true; echo started; sleep 60"; } ];"#,
+        r#"a.steps = [ { deps = [ tool ]; bash = "command -v tool; echo started; sleep 60"; } ];"#,
     );
+    // A file of roots that nobody has locked is what an ended process left: the collector removes it.
     let roots = p.daemon.dir().join("var/temproots");
     let held = || {
         let files = std::fs::read_dir(&roots).into_iter().flatten().flatten();
-        files.filter(|f| f.metadata().is_ok_and(|m| m.len() > 0)).count()
+        let files = files.filter_map(|f| std::fs::File::open(f.path()).ok());
+        files.filter(|f| f.metadata().is_ok_and(|m| m.len() > 0) && f.try_lock().is_err()).count()
+    };
+    let collect = || {
+        let collected = p.daemon.command("nix-store").args(["--gc"]).output().expect("nix-store");
+        assert!(collected.status.success(), "{}", out(&collected));
     };
     let mut child = p
         .command(&["run", "--format", "json"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("it runs");
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
-    assert!(lines.any(|l| l.is_ok_and(|l| l.contains("\"text\":\"started\""))), "the step never began");
+    let mut tool = None;
+    for line in std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe"))) {
+        let event: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        match event["text"].as_str() {
+            Some("started") => break,
+            Some(text) if text.ends_with("-tool/bin/tool") => tool = Some(text.to_owned()),
+            _ => {}
+        }
+    }
+    let tool = tool.expect("the step named its tool");
     assert!(held() > 0, "nothing is held while the run lives");
+    collect();
+    assert!(Path::new(&tool).exists(), "what a run needs was collected");
     child.kill().expect("killed");
     child.wait().expect("ended");
     let begun = std::time::Instant::now();
@@ -184,8 +200,8 @@ fn a_killed_run_leaves_no_temporary_root() {
         assert!(begun.elapsed().as_secs() < 20, "roots are still held");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let collected = p.daemon.command("nix-store").args(["--gc"]).output().expect("nix-store");
-    assert!(collected.status.success(), "{}", out(&collected));
+    collect();
+    assert!(!Path::new(&tool).exists(), "what nobody needs was not collected");
 }
 
 #[test]

@@ -17,9 +17,10 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts Debian's daemon, without sandbox, build users or substituters.
+    /// Starts Debian's daemon, or the one that `NIXACTIONS_TEST_NIX_DAEMON` names, without sandbox, build users
+    /// or substituters.
     pub(crate) fn start() -> Daemon {
-        Daemon::start_as(Command::new(program("nix-daemon", "nix-bin")))
+        Daemon::start_as(Command::new(daemon_program()))
     }
 
     /// The same, with a store on a disk of its own of this size (as `mount -o size=` takes it), which only the
@@ -27,7 +28,7 @@ impl Daemon {
     #[allow(dead_code, reason = "not every test binary has a small disk")]
     pub(crate) fn start_on_disk_of(size: &str) -> Daemon {
         let mut command = on_disk_of(size, "NIX_STORE_DIR");
-        command.arg(program("nix-daemon", "nix-bin"));
+        command.arg(daemon_program());
         Daemon::start_as(command)
     }
 
@@ -87,6 +88,14 @@ impl Daemon {
         }
         command.env("NIX_REMOTE", "daemon");
         command
+    }
+}
+
+/// The daemon that the tests talk to.
+fn daemon_program() -> PathBuf {
+    match std::env::var_os("NIXACTIONS_TEST_NIX_DAEMON") {
+        Some(named) => named.into(),
+        None => program("nix-daemon", "nix-bin"),
     }
 }
 

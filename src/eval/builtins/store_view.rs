@@ -61,7 +61,13 @@ impl StoreView {
             None => Place::Disk(path.to_owned()),
             Some(Object::Text(text)) if rest.is_empty() => Place::Text(text.clone()),
             Some(Object::Text(_)) => Place::Nowhere,
-            Some(Object::Copy { source, .. }) if rest.is_empty() => Place::Disk(source.clone()),
+            Some(Object::Copy { source, .. }) if rest.is_empty() => {
+                let text = self.dir.split(source.as_os_str().as_encoded_bytes());
+                match text.ok().and_then(|(path, _)| Some(&entries.get(&path)?.object)) {
+                    Some(Object::Text(text)) => Place::Text(text.clone()),
+                    _ => Place::Disk(source.clone()),
+                }
+            }
             Some(Object::Copy { source, left_out, .. }) => {
                 let real = source.join(Evaluation::os_path(&rest[1..]));
                 if real.ancestors().any(|a| left_out.contains(a)) {
@@ -71,6 +77,25 @@ impl StoreView {
                 }
             }
         }
+    }
+
+    /// A copy of what is in a copy, as one of what is on the disk.
+    fn on_disk(&self, object: Object) -> Object {
+        let Object::Copy { source, method, left_out, is_local } = object else { return object };
+        let entries = self.entries.borrow();
+        let split = self.dir.split(source.as_os_str().as_encoded_bytes()).ok();
+        let outer = split.as_ref().and_then(|(path, rest)| Some((&entries.get(path)?.object, rest)));
+        let Some((Object::Copy { source: outer, left_out: outer_left_out, .. }, rest)) = outer else {
+            return Object::Copy { source, method, left_out, is_local };
+        };
+        let real = match rest.strip_prefix(b"/") {
+            Some(rest) => outer.join(Evaluation::os_path(rest)),
+            None => outer.clone(),
+        };
+        let below = outer_left_out.iter().filter(|path| path.starts_with(&real)).cloned();
+        let own = left_out.iter().filter_map(|path| Some(real.join(path.strip_prefix(&source).ok()?)));
+        let left_out = Rc::new(below.chain(own).collect());
+        Object::Copy { source: real, method, left_out, is_local }
     }
 
     /// The store objects that an object made in this evaluation refers to.
@@ -183,9 +208,11 @@ pub fn derivation(ev: &mut Evaluation<'_>, path: &StorePath) -> Option<Derivatio
     }
 }
 
-/// Makes an object readable under its store path.
+/// Makes an object readable under its store path. One that is there already has the same content, and stays: the
+/// new one may be a copy of it.
 pub fn register(ev: &mut Evaluation<'_>, path: StorePath, object: Object, references: BTreeSet<StorePath>) {
     let view = view(ev);
+    let object = view.on_disk(object);
     let entry = Entry { object, references: Rc::new(references) };
-    view.entries.borrow_mut().insert(path, entry);
+    view.entries.borrow_mut().entry(path).or_insert(entry);
 }
