@@ -19,3 +19,4 @@ mod services;
 mod ssh;
 #[allow(dead_code, reason = "the tests of packages use more of it")]
 mod sshd;
+mod staging;

@@ -125,7 +125,7 @@ impl Project {
             let service = Service { project: self.clone(), container };
             let site = Site::new(Arc::new(service), workspace.clone(), self.copies);
             let probe = site.probe(cancel).await?;
-            let place = Place { root: Path::new(ROOT).join(&*workspace.run), cache: None };
+            let place = Place { root: Path::new(ROOT).join(&*workspace.run), cache: None, reuses: true };
             site.prepare(place, probe, cancel).await.map(|()| site)
         };
         match ready.await {

@@ -106,7 +106,7 @@ impl Custom {
         let probe = site.probe(cancel).await?;
         // A hook may give each job a place of its own, so that nothing is shared between them.
         let root = self.base.join(format!("{}.{}", self.workspace.run, safe_file_name(job)));
-        site.prepare(Place { root, cache: None }, probe, cancel).await?;
+        site.prepare(Place { root, cache: None, reuses: false }, probe, cancel).await?;
         let job_site = site.prepare_job(job, cancel).await?;
         let mut jobs = self.jobs.lock().unwrap_or_else(|e| e.into_inner());
         jobs.retain(|(name, _)| name != job);

@@ -70,7 +70,7 @@ impl Machines {
         let site = Site::new(Arc::clone(&machine) as Arc<dyn Host>, workspace.clone(), self.copies);
         let ready = async {
             let probe = site.probe(cancel).await?;
-            let place = Place { root: Path::new(ROOT).join(&*workspace.run), cache: None };
+            let place = Place { root: Path::new(ROOT).join(&*workspace.run), cache: None, reuses: true };
             site.prepare(place, probe, cancel).await
         };
         match ready.await {

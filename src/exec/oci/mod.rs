@@ -232,7 +232,7 @@ impl Containers {
         let ready = async {
             let probe = site.probe(cancel).await?;
             self.own_root(&container, &probe, cancel).await?;
-            site.prepare(Place { root: ROOT.into(), cache: None }, probe, cancel).await
+            site.prepare(Place { root: ROOT.into(), cache: None, reuses: job.is_none() }, probe, cancel).await
         };
         match ready.await {
             Ok(()) => Ok(site),

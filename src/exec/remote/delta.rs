@@ -2,8 +2,10 @@
 //!
 //! A workspace holds `repo/tree` (the files and a `.git` for each repository), `repo/objects` (the
 //! git objects that all of them share), `repo/gits` (where the `.git` directories are),
-//! `repo/manifest` (what there is, by content) and `repo/id` (the manifest's hash, written last). A
-//! run takes the copy that an earlier one left by renaming it, so that two runs never share one.
+//! `repo/manifest` (what there is, by content), `repo/list` (what the host itself sees of the files) and
+//! `repo/id` (the manifest's hash, written last). A run takes the copy that an earlier one left by
+//! renaming it, so that two runs never share one. Where the list shows that it is not as it was left (a
+//! cleaner of temporary files has been there, say), all is sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,6 +18,7 @@ use super::host::{self, Host};
 use super::pack::{self, Entry};
 use super::program::word;
 use super::site::Place;
+use super::trees::LIST;
 use crate::engine::executor::{Cancel, ExecError, Workspace};
 use crate::exec::local::repository;
 
@@ -57,7 +60,8 @@ pub(super) async fn stage(
         None => String::new(),
     };
     let begin = format!(
-        "umask 077; {claim}mkdir -p {r}/tree {r}/objects || exit 1\nchmod 755 {r}/tree; [ ! -s {r}/id ] || cat {r}/id"
+        "umask 077; {claim}mkdir -p {r}/tree {r}/objects || exit 1\nchmod 755 {r}/tree; [ -s {r}/id ] || exit 0\n\
+         {LIST}cd {r}; [ ! -s list ] || {{ list now ./tree ./objects && cmp -s list now; }} || exit 0\ncat id"
     );
     let work = workspace.clone();
     let listing = tokio::task::spawn_blocking(move || list(&work));
@@ -75,7 +79,9 @@ pub(super) async fn stage(
     let old = match there {
         Some(manifest) => manifest,
         None => {
-            let wipe = format!("cd {r} && rm -rf tree objects id && mkdir tree objects && chmod 755 tree");
+            let wipe = format!(
+                "cd {r} && rm -rf tree objects id list used log && mkdir tree objects && chmod 755 tree"
+            );
             host::run(host, &["sh", "-c", &wipe], Vec::new(), cancel)
                 .await?
                 .checked("take the repository", host)?;
@@ -85,7 +91,7 @@ pub(super) async fn stage(
     let gone = removed(&old, &local.manifest);
     if !gone.is_empty() {
         let remove = format!("cd {r} && rm -f id && xargs -0 rm -rf --");
-        host::run(host, &["sh", "-c", &remove], gone, cancel)
+        host::run(host, &["sh", "-c", &remove], gone.clone(), cancel)
             .await?
             .checked("update the repository", host)?;
     }
@@ -95,10 +101,20 @@ pub(super) async fn stage(
         .filter(|(path, _)| old.get(path) != local.manifest.get(path))
         .map(|(path, from)| Entry::Path(from, path))
         .collect();
+    let log = changes(&id, &gone, &entries);
     let gits: Vec<u8> = local.gits.iter().flat_map(|p| [p.as_os_str().as_bytes(), b"\n"].concat()).collect();
     entries.push(Entry::Text("gits".into(), gits));
     entries.push(Entry::Text("manifest".into(), text.clone()));
-    let apply = format!("cd {r} && rm -f id && tar -xpof - && printf %s {new_id} >id");
+    // Copies that jobs have used are brought up to date from the log; without one they are no good.
+    let used = match &log {
+        Some(_) => "cat changes >>log && [ $(wc -l <log) -lt 200000 ] || rm -rf used log",
+        None => "rm -rf used log",
+    };
+    entries.push(Entry::Text("changes".into(), log.unwrap_or_default()));
+    let apply = format!(
+        "{LIST}cd {r} && rm -f id && tar -xpof - || exit 1\n{used}\n\
+         list list ./tree ./objects || rm -f list\nprintf %s {new_id} >id"
+    );
     files::send(host, &apply, entries, cancel).await?.checked("unpack the repository", host)?;
     if let Some(dir) = memory(workspace) {
         // Only a help for the next run.
@@ -113,6 +129,24 @@ pub(super) fn give_back(root: &Path, cache: &Path) -> String {
     format!(
         "if [ -s {root}/repo/id ]; then umask 077; mkdir -p {cache}; rm -rf {cache}; mv {root}/repo {cache} 2>/dev/null; fi\n"
     )
+}
+
+/// What the log has to say of a change: the manifest before it, and paths in the tree. `None` when there
+/// was nothing before, or when a name does not fit into a line.
+fn changes(before: &[u8], gone: &[u8], entries: &[Entry]) -> Option<Vec<u8>> {
+    let mut log = [b"=", before.trim_ascii(), b"\n"].concat();
+    let sent = entries.iter().map(|entry| match entry {
+        Entry::Path(_, at) | Entry::Text(at, _) => at.as_os_str().as_bytes(),
+    });
+    for path in gone.split(|b| *b == 0).chain(sent) {
+        let Some(path) = path.strip_prefix(b"tree/") else { continue };
+        if path.iter().any(|b| matches!(b, b'\n' | b'\\' | 1)) {
+            return None;
+        }
+        log.extend(path);
+        log.push(b'\n');
+    }
+    (!before.trim_ascii().is_empty()).then_some(log)
 }
 
 /// Where what was sent is remembered here, so that the manifest need not be fetched.

@@ -17,3 +17,4 @@ mod port;
 pub(super) mod program;
 pub(super) mod site;
 mod step;
+mod trees;

@@ -87,15 +87,15 @@ pub(in crate::exec) fn remove(paths: &str) -> String {
     format!("rm -rf {paths} 2>/dev/null || {{ chmod -R u+rwX {paths}; rm -rf {paths}; }}\n")
 }
 
-/// Ends what a job left running, TERM first, and removes what `paths` (words and patterns) name.
-/// Prints the processes that would not go.
-pub(in crate::exec) fn end_job(tag: &str, dir: &Path, rounds: u32, paths: &str) -> String {
+/// Ends what a job left running, TERM first, and runs `after`. Prints the processes that would not go;
+/// while there are such, the job's files stay.
+pub(in crate::exec) fn end_job(tag: &str, dir: &Path, rounds: u32, after: &str) -> String {
     format!(
         "T={}; D={}\n{TREE}p=$(tree)\nif [ -n \"$p\" ]; then kill -s TERM $p; kill -s CONT $p; n=0\n\
-         while [ -n \"$(tree)\" ] && [ $n -lt {rounds} ]; do nap; n=$((n + 1)); done; slay; tree; fi 2>/dev/null\n{}",
+         while [ -n \"$(tree)\" ] && [ $n -lt {rounds} ]; do nap; n=$((n + 1)); done; slay\n\
+         p=$(tree); [ -z \"$p\" ] || {{ printf '%s\\n' $p; exit 0; }}; fi 2>/dev/null\n{after}",
         word(tag),
         word(dir),
-        if paths.is_empty() { ":".to_owned() } else { remove(paths) }
     )
 }
 

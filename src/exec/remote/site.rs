@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::control::{self, Known};
 use super::host::{self, Host};
 use super::program::{self, word};
-use super::{delta, files, import, limits, step};
+use super::{delta, files, import, limits, step, trees};
 use crate::engine::event::StepEnd;
 use crate::engine::executor::{
     Cancel, ExecError, JobSite, OutputSink, Saved, StepOutcome, StepSpec, Workspace, safe_file_name,
@@ -66,6 +66,8 @@ pub(in crate::exec) struct Place {
     pub(in crate::exec) root: PathBuf,
     /// Where the host keeps its copy of the repository between runs, where it does.
     pub(in crate::exec) cache: Option<PathBuf>,
+    /// Later jobs may take the copies of earlier ones.
+    pub(in crate::exec) reuses: bool,
 }
 
 /// A workspace on a host.
@@ -149,17 +151,13 @@ impl Site {
         let file_name = safe_file_name(job);
         let dir = place.root.join("jobs").join(&file_name);
         let control = place.root.join("control").join(&file_name);
-        let (dir_word, umask) = (word(&dir), &probe.umask);
-        let mut make = format!("umask {umask}; {}", program::remove(&dir_word));
-        if self.copies {
-            let root = word(&place.root);
-            make += &format!(
-                "cp -pR {root}/repo/tree {dir_word} || exit 1\n\
-                 while read -r d; do [ -z \"$d\" ] || printf '%s\\n' {root}/repo/objects >{dir_word}/\"$d\"/objects/info/alternates || exit 1; done <{root}/repo/gits\n"
-            );
+        let umask = &probe.umask;
+        let make = if self.copies {
+            trees::take(&place.root, &dir, &control, umask, place.reuses)
         } else {
-            make += &format!("mkdir {dir_word}\n");
-        }
+            let dir = word(&dir);
+            format!("umask {umask}; {}mkdir {dir}\n", program::remove(&dir))
+        };
         host::run(self.host.as_ref(), &["sh", "-c", &make], Vec::new(), cancel)
             .await?
             .checked("make a job directory", self.host.as_ref())?;
@@ -324,13 +322,14 @@ impl Site {
     /// Ends what the job left running and removes its files.
     pub(in crate::exec) async fn finish_job(&self, site: &JobSite) -> Result<(), ExecError> {
         let rounds = u32::try_from(self.workspace.stop.terminate.as_millis() / 30).unwrap_or(80).max(1);
-        let paths = if self.workspace.keep {
-            String::new()
-        } else {
-            format!("{} {}.*", word(&site.dir), word(&site.control))
+        let (place, _) = self.place()?;
+        let after = match self.workspace.keep {
+            true => ":\n".to_owned(),
+            false if self.copies && place.reuses => trees::give(&place.root, &site.dir, &site.control),
+            false => program::remove(&format!("{} {}.*", word(&site.dir), word(&site.control))),
         };
         self.take_large(&site.job);
-        let program = program::end_job(&self.job_tag(&site.job), &site.dir, rounds, &paths);
+        let program = program::end_job(&self.job_tag(&site.job), &site.dir, rounds, &after);
         let done = host::run(self.host.as_ref(), &["sh", "-c", &program], Vec::new(), &Cancel::new()).await?;
         let done = done.checked("remove the job's files", self.host.as_ref())?;
         let stuck = String::from_utf8_lossy(&done.stdout).split_whitespace().collect::<Vec<_>>().join(", ");

@@ -90,8 +90,8 @@ impl Ssh {
             // With a connection a job, only one of them may take the kept copy of the repository;
             // the rename decides which.
             let project = blake3::hash(self.workspace.project_dir.as_os_str().as_encoded_bytes());
-            let place =
-                Place { root: greeting.root, cache: Some(greeting.cache.join(&project.to_hex()[..32])) };
+            let cache = greeting.cache.join(&project.to_hex()[..32]);
+            let place = Place { root: greeting.root, cache: Some(cache), reuses: true };
             member.site.prepare(place, greeting.probe, cancel).await
         });
         ready.await.map(|_| ())

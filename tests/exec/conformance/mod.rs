@@ -7,7 +7,7 @@ mod output;
 mod traces;
 mod venue;
 
-pub(crate) use self::venue::Venue;
+pub(crate) use self::venue::{Venue, repository};
 
 pub(crate) use self::ends::*;
 pub(crate) use self::environment::*;
