@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Where the events are defined, below the root of the repository.
-const SOURCE: &str = "src/engine/event.rs";
+const SOURCE: &str = "src/engine/event/mod.rs";
 /// The page made from it.
 const PAGE: &str = "docs/events.md";
 

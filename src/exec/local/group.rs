@@ -1,15 +1,17 @@
 //! Control groups of version 2: one around the run, and in it one around each step, in which nothing
 //! can hide and which the kernel kills as a whole.
 //!
-//! A run's group is `nixactions-run-ID-RUNNER`, RUNNER being the runner's process, below the group that the program was started in. The runner
-//! sits in its subgroup `runner`, each step in one of its own; the run's group has no processes
-//! itself, so that controllers may be enabled in it (the rule of "no internal processes"). Where
-//! groups may not be made there are none, and everything else finds a step's processes by its tag.
+//! A run's group is `nixactions-run-ID-RUNNER`, RUNNER being the runner's process, below the group
+//! that the program was started in. The runner sits in its subgroup `runner`, each step in one of its
+//! own; the run's group has no processes itself, so that controllers may be enabled in it (the rule of
+//! "no internal processes"). Where groups may not be made there are none, and everything else finds a
+//! step's processes by its tag.
 //!
 //! Sources: the kernel's `cgroup-v2.rst`, proc(5).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -117,7 +119,7 @@ impl RunGroup {
 #[derive(Debug)]
 pub(super) struct StepGroups {
     parent: PathBuf,
-    free: Mutex<Vec<PathBuf>>,
+    free: Mutex<Vec<Group>>,
     next: AtomicU64,
 }
 
@@ -131,13 +133,13 @@ impl StepGroups {
     /// already, or may not be moved.
     pub(super) fn enter(self: &Arc<Self>, pid: Pid) -> Option<StepGroup> {
         let kept = self.free.lock().unwrap_or_else(|e| e.into_inner()).pop();
-        let dir = match kept {
-            Some(dir) => dir,
-            None => self.make()?,
+        let group = match kept {
+            Some(group) => group,
+            None => Group::open(self.make()?)?,
         };
-        let group = StepGroup { dir, groups: Arc::clone(self) };
-        fs::write(group.dir.join("cgroup.procs"), pid.as_raw_nonzero().to_string()).ok()?;
-        Some(group)
+        let entered = group.procs.write_all_at(pid.as_raw_nonzero().to_string().as_bytes(), 0);
+        let group = StepGroup { group: Some(group), groups: Arc::clone(self) };
+        entered.ok().map(|()| group)
     }
 
     fn make(&self) -> Option<PathBuf> {
@@ -158,31 +160,60 @@ impl StepGroups {
 
 impl Drop for StepGroups {
     fn drop(&mut self) {
-        for dir in self.free.get_mut().unwrap_or_else(|e| e.into_inner()) {
-            let _ = fs::remove_dir(dir);
+        for group in self.free.get_mut().unwrap_or_else(|e| e.into_inner()) {
+            let _ = fs::remove_dir(&group.dir);
         }
         // The last one out; another that is still in use keeps it.
         let _ = fs::remove_dir(&self.parent);
     }
 }
 
+/// A group for one step at a time, with the files of it that each step needs: to open them takes longer
+/// than to use them.
+#[derive(Debug)]
+struct Group {
+    dir: PathBuf,
+    procs: File,
+    events: Option<File>,
+}
+
+impl Group {
+    fn open(dir: PathBuf) -> Option<Group> {
+        let procs = File::create(dir.join("cgroup.procs")).ok()?;
+        let events = File::open(dir.join("cgroup.events")).ok();
+        Some(Group { dir, procs, events })
+    }
+
+    fn is_populated(&self) -> bool {
+        let mut text = [0; 256];
+        let length = self.events.as_ref().and_then(|events| events.read_at(&mut text, 0).ok());
+        says_populated(&text[..length.unwrap_or_default()])
+    }
+
+    /// Whether there may be groups below: a directory has a link from each of those in it.
+    fn may_have_groups_below(&self) -> bool {
+        fs::metadata(&self.dir).is_ok_and(|found| found.nlink() > 2)
+    }
+}
+
 /// The group of a step. Dropping it gives it back when it is empty.
 #[derive(Debug)]
 pub(super) struct StepGroup {
-    dir: PathBuf,
+    /// There until it is dropped.
+    group: Option<Group>,
     groups: Arc<StepGroups>,
 }
 
 impl StepGroup {
     /// Whether something in it lives.
     pub(super) fn is_populated(&self) -> bool {
-        is_populated(&self.dir)
+        self.group.as_ref().is_some_and(Group::is_populated)
     }
 
     /// The numbers of its living members, those of groups below included.
     pub(super) fn members(&self) -> Vec<i32> {
         let mut pids = Vec::new();
-        let mut open = vec![self.dir.clone()];
+        let mut open: Vec<PathBuf> = self.group.iter().map(|group| group.dir.clone()).collect();
         while let Some(dir) = open.pop() {
             let members = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
             pids.extend(members.lines().filter_map(|pid| pid.parse::<i32>().ok()));
@@ -193,21 +224,19 @@ impl StepGroup {
 
     /// Kills all members, also those that are being forked (`cgroup.kill`).
     pub(super) fn kill(&self) {
-        let _ = fs::write(self.dir.join("cgroup.kill"), "1");
+        if let Some(group) = &self.group {
+            let _ = fs::write(group.dir.join("cgroup.kill"), "1");
+        }
     }
 }
 
 impl Drop for StepGroup {
     fn drop(&mut self) {
-        if self.is_populated() {
-            return;
-        }
-        let below = groups_below(&self.dir);
-        if below.is_empty() {
-            let dir = std::mem::take(&mut self.dir);
-            self.groups.free.lock().unwrap_or_else(|e| e.into_inner()).push(dir);
+        let Some(group) = self.group.take().filter(|group| !group.is_populated()) else { return };
+        if group.may_have_groups_below() {
+            remove_tree(&group.dir);
         } else {
-            remove_tree(&self.dir);
+            self.groups.free.lock().unwrap_or_else(|e| e.into_inner()).push(group);
         }
     }
 }
@@ -228,8 +257,11 @@ fn groups_below(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn is_populated(dir: &Path) -> bool {
-    fs::read_to_string(dir.join("cgroup.events"))
-        .is_ok_and(|events| events.lines().any(|line| line == "populated 1"))
+    fs::read(dir.join("cgroup.events")).is_ok_and(|events| says_populated(&events))
+}
+
+fn says_populated(events: &[u8]) -> bool {
+    events.split(|byte| *byte == b'\n').any(|line| line == b"populated 1")
 }
 
 fn remove_tree(dir: &Path) {
@@ -271,10 +303,12 @@ mod tests {
         fs::create_dir(&parent).expect("made");
         let groups = StepGroups::below(parent.clone());
         let pid = rustix::process::getpid();
-        let first = groups.enter(pid).expect("entered").dir.clone();
-        assert_eq!(groups.enter(pid).expect("entered").dir, first);
-        let held = groups.enter(pid).expect("entered");
-        assert_ne!(groups.enter(pid).expect("entered").dir, held.dir);
+        let enter = || groups.enter(pid).expect("entered");
+        let dir = |entered: &StepGroup| entered.group.as_ref().expect("kept until the end").dir.clone();
+        let first = dir(&enter());
+        assert_eq!(dir(&enter()), first);
+        let held = enter();
+        assert_ne!(dir(&enter()), dir(&held));
         assert_eq!(held.members(), [pid.as_raw_nonzero().get()]);
     }
 }
