@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::args::Global;
+use super::choose::Named;
 use super::error::{CliError, Exit, print};
 use super::load::{self, Selection};
 use crate::engine::event::PackageState;
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   nixactions build
   nixactions build ci.nix#deploy
+  nixactions build --job 'test-*'
   nixactions build --dry-run
   nixactions build --format json | jq -r '.paths[]'";
 
@@ -26,6 +28,8 @@ Examples:
 pub(super) struct BuildArgs {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    named: Named,
     /// Only say what would be built and fetched
     #[arg(long)]
     dry_run: bool,
@@ -47,6 +51,7 @@ enum BuildFormat {
 /// Builds, or says what would be built.
 pub(super) fn run(args: &BuildArgs, global: &Global) -> Result<Exit, CliError> {
     let plan = load::plan(&args.selection, global)?;
+    let chosen = args.named.jobs(&plan)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -54,19 +59,19 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> Result<Exit, CliError> {
         .map_err(CliError::io("starting the runtime"))?;
     let work = async {
         tokio::select! {
-            done = work(args, &plan) => done,
+            done = work(args, &plan, &chosen) => done,
             _ = tokio::signal::ctrl_c() => Ok(Exit::Code(130)),
         }
     };
     runtime.block_on(work)
 }
 
-async fn work(args: &BuildArgs, plan: &Plan) -> Result<Exit, CliError> {
+async fn work(args: &BuildArgs, plan: &Plan, chosen: &[bool]) -> Result<Exit, CliError> {
     let daemon = Daemon::from_environment();
     if args.dry_run {
-        return dry_run(args, &daemon, plan).await;
+        return dry_run(args, &daemon, plan, chosen).await;
     }
-    daemon.prepare(plan, &[]).await.map_err(CliError::Infrastructure)?;
+    daemon.prepare(plan, chosen).await.map_err(CliError::Infrastructure)?;
     let tell: Report = Arc::new(|news| eprintln!("{}", line(&news)));
     daemon.start(tell);
     let mut failures: Vec<(String, PackageError)> = Vec::new();
@@ -78,7 +83,7 @@ async fn work(args: &BuildArgs, plan: &Plan) -> Result<Exit, CliError> {
             failures.push((name, e));
         }
     }
-    let needs = Needs::of(plan);
+    let needs = Needs::of(plan).only(chosen);
     let paths: BTreeSet<String> =
         needs.all().filter_map(|n| n.path.as_ref()).map(|p| needs.dir.print(p)).collect();
     daemon.finish().await;
@@ -112,8 +117,8 @@ fn line(news: &News) -> String {
     }
 }
 
-async fn dry_run(args: &BuildArgs, daemon: &Daemon, plan: &Plan) -> Result<Exit, CliError> {
-    let (dir, missing) = daemon.missing(plan).await.map_err(CliError::Infrastructure)?;
+async fn dry_run(args: &BuildArgs, daemon: &Daemon, plan: &Plan, chosen: &[bool]) -> Result<Exit, CliError> {
+    let (dir, missing) = daemon.missing(plan, chosen).await.map_err(CliError::Infrastructure)?;
     let shown = |paths: &BTreeSet<_>| paths.iter().map(|p| dir.print(p)).collect::<Vec<String>>();
     let (build, fetch, unknown) = (shown(&missing.build), shown(&missing.fetch), shown(&missing.unknown));
     let text = match args.format {

@@ -18,10 +18,10 @@ use crate::engine::machine::Preset;
 use crate::engine::select::Selection;
 use crate::workflow::plan::{Condition, Job, Plan};
 
-/// Options that choose jobs.
+/// Options that choose jobs by what they are called.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Choosing jobs")]
-pub(super) struct Choose {
+pub(super) struct Named {
     /// Only this job and what it needs; a name, a glob, a matrix or a call
     #[arg(long, value_name = "JOB")]
     job: Vec<String>,
@@ -34,6 +34,35 @@ pub(super) struct Choose {
     /// All but this job; what needs it runs all the same
     #[arg(long, value_name = "JOB")]
     skip: Vec<String>,
+}
+
+impl Named {
+    fn selection(&self) -> Selection {
+        Selection {
+            jobs: self.job.clone(),
+            tags: self.tag.clone(),
+            from: self.from.clone(),
+            skip: self.skip.clone(),
+        }
+    }
+
+    /// Which jobs of a plan are chosen.
+    pub(super) fn jobs(&self, plan: &Plan) -> Result<Vec<bool>, CliError> {
+        let mut presets = vec![Preset::Run; plan.jobs.len()];
+        let selection = self.selection();
+        if !selection.is_empty() {
+            selection.apply(plan, &mut presets).map_err(|e| CliError::Usage(e.to_string()))?;
+        }
+        Ok(presets.iter().map(|preset| *preset == Preset::Run).collect())
+    }
+}
+
+/// Options that choose jobs.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Choosing jobs")]
+pub(super) struct Choose {
+    #[command(flatten)]
+    named: Named,
     /// Only what did not succeed in the last run of this workflow, and what comes after
     #[arg(long)]
     only_failed: bool,
@@ -42,12 +71,7 @@ pub(super) struct Choose {
 impl Choose {
     /// What is chosen, over what is known already.
     pub(super) fn choice(&self, plan: &Plan, root: &Path, base: Choice) -> Result<Choice, CliError> {
-        let selection = Selection {
-            jobs: self.job.clone(),
-            tags: self.tag.clone(),
-            from: self.from.clone(),
-            skip: self.skip.clone(),
-        };
+        let selection = self.named.selection();
         let mut choice = base;
         if self.only_failed {
             let last = past_runs(plan, root)?.into_iter().next();
@@ -294,7 +318,8 @@ mod tests {
     #[test]
     fn a_dry_run_says_what_and_why() {
         let root = tempfile::tempdir().expect("tempdir");
-        let choose = Choose { skip: vec!["c".into()], ..Choose::default() };
+        let choose =
+            Choose { named: Named { skip: vec!["c".into()], ..Named::default() }, ..Choose::default() };
         let choice = choose.choice(&plan(), root.path(), Choice::default()).expect("chosen");
         let text = dry_run(&plan(), &choice, false).expect("text");
         assert_eq!(
@@ -309,7 +334,8 @@ mod tests {
     #[test]
     fn an_artifact_that_nobody_has_is_told_before_anything_runs() {
         let root = tempfile::tempdir().expect("tempdir");
-        let choose = Choose { from: vec!["b".into()], ..Choose::default() };
+        let choose =
+            Choose { named: Named { from: vec!["b".into()], ..Named::default() }, ..Choose::default() };
         let error =
             choose.choice(&plan(), root.path(), Choice::default()).expect_err("no artifact").to_string();
         assert!(error.contains("`data`") && error.contains("`a`") && error.contains("--from b"), "{error}");

@@ -114,10 +114,10 @@ impl Daemon {
         Ok(run)
     }
 
-    /// What making all that a plan needs would take. Derivations are added to the store, as the
+    /// What making all that the chosen jobs of a plan need would take. Derivations are added to the store, as the
     /// daemon can only look at those that it has.
-    pub async fn missing(&self, plan: &Plan) -> Result<(StoreDir, Missing), String> {
-        let needs = Needs::of(plan);
+    pub async fn missing(&self, plan: &Plan, chosen: &[bool]) -> Result<(StoreDir, Missing), String> {
+        let needs = Needs::of(plan).only(chosen);
         let dir = needs.dir.clone();
         let Some(first) = needs.all().next() else { return Ok((dir, Missing::default())) };
         let fail = |e: StoreError| e.to_string();

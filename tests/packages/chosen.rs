@@ -19,6 +19,18 @@ fn packages_of_jobs_that_are_left_out_are_not_made() {
     let all = p.run(&["run", "--format", "simple"]);
     assert_eq!(all.status.code(), Some(1), "{}", out(&all));
     assert_contains(&all, "needs the package bad");
+    // The same for `build`.
+    let dry = p.run(&["build", "--dry-run", "--job", "b"]);
+    assert!(dry.status.success() && out(&dry).contains("-bad.drv"), "{}", out(&dry));
+    assert!(!out(&dry).contains("-good.drv"), "{}", out(&dry));
+    let build = p.run(&["build", "--skip", "b", "--format", "json"]);
+    assert!(build.status.success(), "{}", out(&build));
+    let value: serde_json::Value = serde_json::from_slice(&build.stdout).expect("JSON");
+    let paths = value["paths"].as_array().expect("paths");
+    assert!(paths.len() == 1 && paths[0].as_str().is_some_and(|p| p.ends_with("-good")), "{value}");
+    let none = p.run(&["build", "--job", "c"]);
+    assert_eq!(none.status.code(), Some(2), "{}", out(&none));
+    assert_contains(&none, "`--job c`: there is no such job");
 }
 
 #[test]

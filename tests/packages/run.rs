@@ -205,6 +205,37 @@ fn a_killed_run_leaves_no_temporary_root() {
 }
 
 #[test]
+fn a_run_killed_in_the_midst_of_a_build_stands_in_nobodys_way() {
+    let p = Project::new();
+    let flag = p.path().join("flag");
+    // The first build waits for ever, the next one not at all.
+    let slow = format!(
+        r#"slow = build "slow" "[ -e {0} ] || {{ : > {0}; echo begun; sleep 600; }}; echo done > $out";"#,
+        flag.display()
+    );
+    p.workflow(&slow, r#"a.steps = [ { bash = "cat ${slow}"; } ];"#);
+    let mut child = p
+        .command(&["run", "--format", "json"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe")));
+    assert!(lines.any(|l| l.is_ok_and(|l| l.contains("\"begun\""))), "the build never began");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    // A lock that were still held would keep the second run waiting for as long as the first one's build.
+    let begun = std::time::Instant::now();
+    let again = p.run(&["run", "--format", "simple"]);
+    assert!(again.status.success(), "{}", out(&again));
+    assert_contains(&again, "a/step-1: done");
+    assert!(begun.elapsed().as_secs() < 300, "{:?}", begun.elapsed());
+    let entries = std::fs::read_dir(p.daemon.store_dir()).expect("a store").flatten();
+    let locks = entries.filter(|e| e.file_name().to_string_lossy().ends_with(".lock"));
+    let held = locks.filter_map(|e| std::fs::File::open(e.path()).ok()).filter(|f| f.try_lock().is_err());
+    assert_eq!(held.count(), 0, "locks are held");
+}
+
+#[test]
 fn build_makes_packages_and_runs_nothing() {
     let p = Project::new();
     p.workflow(
