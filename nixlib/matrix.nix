@@ -60,7 +60,10 @@ let
 
   # A field of a job is a value or a function of the combination. An executor is a value although
   # it can be called, because it is a set; and what `uses` names is a workflow that is a function.
-  specialise = vars: mapAttrs (name: field: if isFunction field && name != "uses" then field vars else field);
+  # The fields as they are written go along, for the places of their names.
+  specialise = vars: fields:
+    mapAttrs (name: field: if isFunction field && name != "uses" then field vars else field) fields
+    // { _written = fields; };
 in
 {
   inherit combinations specialise suffix text;

@@ -10,11 +10,12 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
+use nixactions::base::source::{Source, SourceName};
 use nixactions::cli::render::{self, Format, Style};
-use nixactions::diag::codes::CODES;
+use nixactions::diag::codes::{CODES, Code};
 use nixactions::diag::{Applicability, Diagnostic, Severity};
 use nixactions::eval::io::System;
-use nixactions::lint::{self, Level, Levels};
+use nixactions::lint::{self, Level, Levels, fix};
 use support::request;
 
 const WORKFLOW: &str = r#"{ nixactions, ... }:
@@ -137,31 +138,83 @@ fn findings(text: &str) -> Vec<Diagnostic> {
     lint::file(&request(&file), || Rc::new(System), &levels).diagnostics
 }
 
+/// The examples of the explanations, and the texts whose findings are recorded.
+fn recorded() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut out = Vec::new();
+    for dir in ["tests/check", "tests/newcomers"] {
+        let entries = fs::read_dir(root.join(dir)).expect("a directory");
+        let mut files: Vec<_> = entries.map(|e| e.expect("an entry").path()).collect();
+        files.sort();
+        for file in files.iter().filter(|p| p.extension().is_some_and(|e| e == "nix")) {
+            let name = file.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
+            let text = fs::read_to_string(file).expect("a file");
+            let said = fs::read_to_string(file.with_extension("out")).unwrap_or_default();
+            out.push((format!("{dir}/{name}.out"), text, said));
+        }
+    }
+    out
+}
+
+/// How findings of a code can be mended, as far as the examples and the recorded texts show.
+fn fixable(code: &Code, recorded: &[(String, String, String)], found: &[Diagnostic]) -> &'static str {
+    let marked = format!("[{}]", code.code);
+    let others = recorded.iter().filter(|(_, _, said)| said.contains(&marked));
+    let others: Vec<Diagnostic> = others.flat_map(|(_, text, _)| findings(text)).collect();
+    let all = found.iter().chain(&others).filter(|d| d.code == code.code);
+    let kinds: Vec<Applicability> = all.flat_map(|d| d.fixes.iter().map(|f| f.applicability)).collect();
+    assert!(
+        kinds.is_empty() || code.page.contains("## Fix safety"),
+        "{}: nothing is said of its fix",
+        code.code
+    );
+    match (kinds.contains(&Applicability::Safe), kinds.contains(&Applicability::Unsafe)) {
+        (true, true) => "safe, unsafe",
+        (true, false) => "safe",
+        (false, true) => "unsafe",
+        (false, false) => "",
+    }
+}
+
+/// The one table of rules: what each is about, what it looks at, and the tests of it.
 #[test]
 fn the_index_of_codes_is_current() {
     let mut text = String::from(
         "# Findings\n\nEvery code that `nixactions check` reports; `nixactions explain CODE` prints its page. \
          Written from `src/diag/codes.rs`;\n`CHECK_UPDATE=1 cargo test --test findings` writes it again.\n\n\
-         | code | name | level | fix | what it is about |\n| --- | --- | --- | --- | --- |\n",
+         Codes with \u{201c}yes\u{201d} under *text* are found without evaluating, so also in files that cannot be \
+         evaluated. The\nbad and the good example of every page are tests (`tests/explain.rs`); what is said of the bad \
+         one, and what\nits fixes make of it, is recorded in `tests/findings/`; `tests/lint.rs` applies every fix.\n\n\
+         | code | name | level | text | fix | what it is about | tests |\n| --- | --- | --- | --- | --- | --- | --- |\n",
     );
+    let recorded = recorded();
     for c in CODES {
         let level = match c.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Hint => "hint",
         };
-        let found = findings(c.examples()[0]);
-        let fixable = found.iter().any(|d| d.code == c.code && !d.fixes.is_empty());
-        assert!(!fixable || c.page.contains("## Fix safety"), "{}: nothing is said of its fix", c.code);
-        let fix = match found.iter().filter(|d| d.code == c.code).flat_map(|d| &d.fixes).next() {
-            Some(fix) if fix.applicability == Applicability::Safe => "safe",
-            Some(_) => "unsafe",
-            None => "",
+        let bad = c.examples()[0];
+        let fix = fixable(c, &recorded, &findings(bad));
+        let source = Source::new(SourceName::Path("/p/ci.nix".into()), bad.as_bytes().to_vec());
+        let plain = lint::plain(source, &Levels::default()).iter().any(|d| d.code == c.code);
+        let of_text = if plain { "yes" } else { "" };
+        let marked = format!("[{}]", c.code);
+        let mut tests: Vec<String> = match c.code {
+            "NXA501" => vec!["[tests/lsp/shellcheck.rs](../tests/lsp/shellcheck.rs)".into()],
+            code => vec![format!("[example](../tests/findings/{code}.out)")],
         };
+        tests.extend(recorded.iter().filter(|r| r.2.contains(&marked)).map(|r| {
+            let name = r.0.rsplit('/').next().unwrap_or_default().trim_end_matches(".out");
+            format!("[{name}](../{})", r.0)
+        }));
         let _ = writeln!(
             text,
-            "| [{0}](../src/diag/explain/{0}.md) | `{1}` | {level} | {fix} | {2} |",
-            c.code, c.name, c.title
+            "| [{0}](../src/diag/explain/{0}.md) | `{1}` | {level} | {of_text} | {fix} | {2} | {3} |",
+            c.code,
+            c.name,
+            c.title,
+            tests.join(", ")
         );
     }
     text.push_str(
@@ -174,6 +227,47 @@ fn the_index_of_codes_is_current() {
         fs::write(&path, &text).expect("writing the index");
     }
     assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "CHECK_UPDATE=1 writes it again");
+}
+
+/// What people see of the bad example of every code, at 80 columns, and what its fixes make of it.
+#[test]
+fn what_is_said_of_every_bad_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings");
+    let update = std::env::var_os("CHECK_UPDATE").is_some();
+    let mut wrong = Vec::new();
+    // What shellcheck says depends on its version.
+    for c in CODES.iter().filter(|c| c.code != "NXA501") {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("ci.nix");
+        let bad = c.examples()[0];
+        fs::write(&file, bad).expect("a file");
+        let mut levels = Levels::default();
+        levels.set("NXA105", Level::Warn).expect("a code that is off by default");
+        let found = lint::file(&request(&file), || Rc::new(System), &levels).diagnostics;
+        let style = Style { color: false, unicode: true, width: 80, base: dir.path().to_path_buf() };
+        let mut out = Vec::new();
+        render::write(&found, Format::Human, &style, &mut out).expect("memory takes everything");
+        let source = Source::new(SourceName::Path(file.clone()), bad.as_bytes().to_vec());
+        let own: Vec<Diagnostic> = found.into_iter().filter(|d| d.code == c.code).collect();
+        if let Some(fixed) = fix::apply(&source, &own, true) {
+            out.extend(b"\nfixed:\n\n");
+            out.extend(fixed.text);
+        }
+        let said = String::from_utf8_lossy(&out).into_owned();
+        let place = dir.path().display().to_string();
+        assert!(!said.contains(&place), "{}: a path of this machine in\n{said}", c.code);
+        let path = root.join(format!("{}.out", c.code));
+        if update {
+            fs::create_dir_all(&root).expect("a directory");
+            fs::write(&path, &said).expect("writing what is said");
+        }
+        if fs::read_to_string(&path).unwrap_or_default() != said {
+            wrong.push(format!("{}:\n{said}", c.code));
+        }
+    }
+    let kept = fs::read_dir(&root).expect("a directory").count();
+    assert_eq!(kept, CODES.len() - 1, "a file for every code, and for nothing else");
+    assert!(wrong.is_empty(), "CHECK_UPDATE=1 records what is said now:\n{}", wrong.join("\n"));
 }
 
 /// Each value gets to its job by another way, and is reported where it is written.
@@ -199,6 +293,7 @@ fn findings_stand_at_the_text_that_is_wrong() {
         ("extended", "\"extension\"", None),
         ("matrix-version-one", "\"one\"", None),
         ("matrix-version-two", "\"two\"", None),
+        ("fields-os-linux", "timeuot", None),
     ];
     for (job, wrong, came_to) in expected {
         let name = format!("job `{job}`");

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::engine::executor::{ExecError, Workspace};
+use crate::workflow::schema;
 
 /// The options of one executor.
 pub(super) struct Options<'a> {
@@ -70,7 +71,7 @@ impl<'a> Options<'a> {
             None => Ok(words[0]),
             Some(text) => words
                 .iter()
-                .find(|word| **word == text)
+                .find(|word| **word == schema::newer_word(text, words).unwrap_or(text))
                 .copied()
                 .ok_or_else(|| self.wrong(name, &format!("one of {}", words.join(", ")))),
         }

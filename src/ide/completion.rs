@@ -1,5 +1,6 @@
 //! Completion: keys, job names, artifacts, members of sets, names in scope, words, paths.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -81,6 +82,13 @@ pub struct Completion {
 /// Offers that are sent at once.
 const MOST: usize = 500;
 
+/// What was typed of the word so far.
+struct Typed<'t> {
+    prefix: &'t str,
+    /// Whether offers were left out that do not fit it.
+    left_out: Cell<bool>,
+}
+
 fn item(label: &str, kind: ItemKind, detail: impl Into<String>) -> Item {
     Item {
         label: label.to_owned(),
@@ -99,6 +107,7 @@ pub fn complete(context: &Context<'_>, offset: u32, probe: &dyn Probe, io: &dyn 
     let before = context.document.token_before(offset);
     let typed = typed_range(before.as_ref(), offset);
     let prefix = context.document.slice(TextRange::new(typed.start(), offset.into())).to_owned();
+    let so_far = Typed { prefix: &prefix, left_out: Cell::new(false) };
     if !before.as_ref().is_some_and(|t| is_text(t, offset))
         && (typed.is_empty() || context.document.is_broken())
     {
@@ -108,17 +117,17 @@ pub fn complete(context: &Context<'_>, offset: u32, probe: &dyn Probe, io: &dyn 
         let items = match repaired.token_before(end) {
             Some(token) => {
                 let word = range(typed.start().into(), end);
-                at_token(&context, &token, word, end, probe, io).1
+                at_token(&context, &token, word, end, (&so_far, probe, io)).1
             }
             None => Vec::new(),
         };
-        return limit(typed, items, &prefix);
+        return limit(typed, items, &so_far);
     }
     let (range, items) = match before {
-        Some(token) => at_token(context, &token, typed, offset, probe, io),
-        None => (typed, names(context, &context.root, None, probe)),
+        Some(token) => at_token(context, &token, typed, offset, (&so_far, probe, io)),
+        None => (typed, names(context, &context.root, None, &so_far, probe)),
     };
-    limit(range, items, &prefix)
+    limit(range, items, &so_far)
 }
 
 /// The text with what is being written made whole, so that the tree has a place for it: of the ways
@@ -155,13 +164,14 @@ fn is_text(token: &SyntaxToken, offset: u32) -> bool {
     }
 }
 
-fn limit(range: TextRange, mut items: Vec<Item>, prefix: &str) -> Completion {
+fn limit(range: TextRange, mut items: Vec<Item>, typed: &Typed<'_>) -> Completion {
     let mut seen = BTreeSet::new();
     items.retain(|i| seen.insert(i.label.clone()));
-    let incomplete = items.len() > MOST;
-    if incomplete {
-        items.retain(|i| matches(&i.label, prefix));
-        items.sort_by_key(|i| !i.label.starts_with(prefix));
+    let mut incomplete = typed.left_out.get();
+    if items.len() > MOST {
+        incomplete = true;
+        items.retain(|i| matches(&i.label, typed.prefix));
+        items.sort_by_key(|i| !i.label.starts_with(typed.prefix));
         items.truncate(MOST);
     }
     Completion { range, items, incomplete }
@@ -188,8 +198,7 @@ fn at_token(
     token: &SyntaxToken,
     typed: TextRange,
     offset: u32,
-    probe: &dyn Probe,
-    io: &dyn EvalIo,
+    (so_far, probe, io): (&Typed<'_>, &dyn Probe, &dyn EvalIo),
 ) -> (TextRange, Vec<Item>) {
     use SyntaxKind::*;
     let Some(node) = token.parent() else { return (typed, Vec::new()) };
@@ -210,7 +219,7 @@ fn at_token(
         _ => {}
     }
     if let Some(base) = selected_base(context, token, typed) {
-        return (typed, members(context, &node, &base, probe));
+        return (typed, members(context, &node, &base, so_far, probe));
     }
     if let Some(lambda) = pattern_around(token) {
         let taken: BTreeSet<String> =
@@ -224,7 +233,7 @@ fn at_token(
     if let Some((set, path)) = key_position(token, typed) {
         return (typed, keys(context, &set, &path, typed, probe));
     }
-    (typed, names(context, &node, expected_here(context, token), probe))
+    (typed, names(context, &node, expected_here(context, token), so_far, probe))
 }
 
 /// Inside of a string: jobs in `needs`, artifacts in `inputs`, the words of a value.
@@ -380,7 +389,13 @@ fn begins_entry(context: &Context<'_>, start: TextSize) -> bool {
     }
 }
 
-fn members(context: &Context<'_>, at: &SyntaxNode, base: &str, probe: &dyn Probe) -> Vec<Item> {
+fn members(
+    context: &Context<'_>,
+    at: &SyntaxNode,
+    base: &str,
+    so_far: &Typed<'_>,
+    probe: &dyn Probe,
+) -> Vec<Item> {
     if base == "builtins" {
         return builtins::all().map(|b| builtin_item(b.name, b)).collect();
     }
@@ -392,7 +407,15 @@ fn members(context: &Context<'_>, at: &SyntaxNode, base: &str, probe: &dyn Probe
             if is_identifier(m.name.as_bytes()) { m.name.clone() } else { format!("\"{}\"", m.name) };
         Item { doc: m.doc.to_owned(), insert, rank: 2, ..item(&m.name, kind, m.what) }
     };
-    found.iter().map(make).collect()
+    if found.len() <= MOST {
+        return found.iter().map(make).collect();
+    }
+    // Of a set like nixpkgs only the offers that fit are made, those that begin with the word first.
+    so_far.left_out.set(true);
+    let fitting = || found.iter().filter(|m| matches(&m.name, so_far.prefix));
+    let first = |m: &&super::probe::Member| m.name.starts_with(so_far.prefix);
+    let all = fitting().filter(first).chain(fitting().filter(|m| !first(m)));
+    all.take(MOST).map(make).collect()
 }
 
 fn builtin_item(label: &str, b: &builtins::Builtin) -> Item {
@@ -523,13 +546,19 @@ fn expected_here(context: &Context<'_>, token: &SyntaxToken) -> Option<Type> {
 const KEYWORDS: [&str; 9] = ["let", "in", "if", "then", "else", "with", "inherit", "rec", "assert"];
 
 /// The names that are seen at a node, and the words of the language.
-fn names(context: &Context<'_>, at: &SyntaxNode, expected: Option<Type>, probe: &dyn Probe) -> Vec<Item> {
+fn names(
+    context: &Context<'_>,
+    at: &SyntaxNode,
+    expected: Option<Type>,
+    so_far: &Typed<'_>,
+    probe: &dyn Probe,
+) -> Vec<Item> {
     let mut out = expected.map(|ty| words_of(&ty, true)).unwrap_or_default();
     for (scope, _) in context.scopes.enclosing(at) {
         if let Some(with) = ast::With::cast(scope.clone()) {
             let Some(namespace) = with.namespace() else { continue };
             let text = namespace.syntax().text().to_string();
-            let found = members(context, namespace.syntax(), &text, probe).into_iter();
+            let found = members(context, namespace.syntax(), &text, so_far, probe).into_iter();
             out.extend(found.map(|i| Item { rank: 4, detail: format!("{} of {text}", i.detail), ..i }));
             continue;
         }

@@ -5,6 +5,7 @@
 //! stands around it is left out. So broken text elsewhere in the file does not matter, and no more
 //! is evaluated than has to be.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rnix::ast;
@@ -62,6 +63,25 @@ pub enum Answer {
 pub trait Probe {
     /// The answer to a question about the value of a text.
     fn ask(&self, text: String, query: Query) -> Option<Answer>;
+}
+
+/// Members of large sets that were asked for before, such as those of nixpkgs. They stay true as
+/// long as the evaluation they come from lives; what is known of a member may be older.
+#[derive(Default)]
+pub struct Remembered(HashMap<usize, Arc<[Member]>>);
+
+/// Sets with fewer attributes are looked through each time.
+const LARGE: usize = 500;
+
+impl Remembered {
+    fn members<'h>(&mut self, attrs: &'h Attrs<'h>) -> Arc<[Member]> {
+        if attrs.len() < LARGE {
+            return members(attrs);
+        }
+        // A set never moves within its heap, and no other takes its place.
+        let address = std::ptr::from_ref(attrs) as usize;
+        self.0.entry(address).or_insert_with(|| members(attrs)).clone()
+    }
 }
 
 /// Nobody.
@@ -191,15 +211,21 @@ fn unknown(scopes: &Scopes, lambda: &SyntaxNode, out: &mut String) {
     out.push_str("in\n");
 }
 
-/// Answers a question in a session.
-pub fn answer(session: &mut Session<'_>, request: &Request, text: &str, query: &Query) -> Option<Answer> {
+/// Answers a question in a session; `remembered` belongs to its evaluation.
+pub fn answer(
+    session: &mut Session<'_>,
+    remembered: &mut Remembered,
+    request: &Request,
+    text: &str,
+    query: &Query,
+) -> Option<Answer> {
     let value = session.evaluate(request, text).ok()?;
     let ev = session.evaluation();
     let value = settle(ev, value)?;
     match query {
         Query::Members => {
             let Value::Attrs(attrs) = value else { return None };
-            Some(Answer::Members(members(attrs)))
+            Some(Answer::Members(remembered.members(attrs)))
         }
         Query::Value => Some(Answer::Value(shown(ev, value))),
         Query::AttributePlace(name) => {

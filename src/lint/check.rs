@@ -166,6 +166,7 @@ fn loaded(
         }
         found.extend(syntax(text, ran));
         rules::undefined_name::help(text, &mut found);
+        rules::deprecated_argument::help(text, &mut found);
         ran.scripts = scripts(text, shell, &mut found);
     }
     let diagnostics = finish(found, text.map(|t| &**t), ran, levels);

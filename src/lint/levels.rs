@@ -35,6 +35,8 @@ pub enum LevelError {
         name: String,
         /// "did you mean …?"
         hint: Option<String>,
+        /// The one name that is near.
+        near: Option<&'static str>,
     },
     /// Findings of it always are errors.
     #[error("the level of {0} cannot be changed: a file with such an error cannot be evaluated")]
@@ -52,8 +54,12 @@ pub(super) fn code(text: &str) -> Result<&'static Code, LevelError> {
     Code::find(text).ok_or_else(|| {
         let number = text.len() == 6 && text.to_ascii_uppercase().starts_with("NXA");
         let known = CODES.iter().map(|c| if number { c.code } else { c.name });
-        let hint = suggest::did_you_mean(text, known).filter(|_| !number);
-        LevelError::Unknown { name: text.to_owned(), hint }
+        let hint = suggest::did_you_mean(text, known.clone()).filter(|_| !number);
+        let near = match suggest::nearest(text, known)[..] {
+            [only] if !number => Some(only),
+            _ => None,
+        };
+        LevelError::Unknown { name: text.to_owned(), hint, near }
     })
 }
 

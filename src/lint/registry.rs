@@ -82,6 +82,7 @@ pub(super) static RULES: &[Rule] = &[
     text("NXA406", rules::untrusted_interpolation::check, When::Always),
     workflow("NXA502", rules::missing_command::check),
     text("NXA503", rules::deprecated_argument::check, When::Always),
+    text("NXA503", rules::deprecated_argument::actions, When::Always),
     workflow("NXA601", rules::executor_mismatch::check),
 ];
 

@@ -43,8 +43,8 @@ impl Suppressions {
         if !text.str().contains(MARK) {
             return found;
         }
-        for token in text.tokens().filter(|t| t.kind() == SyntaxKind::TOKEN_COMMENT) {
-            found.comment(text, token);
+        for token in text.comments() {
+            found.comment(text, &token);
         }
         found
     }
@@ -93,6 +93,14 @@ impl Suppressions {
                     let mut d =
                         text.find(Severity::Warning, "NXA702", e.to_string(), range(name), "not a code");
                     d.help = Some("`nixactions explain list` shows the codes".into());
+                    if let levels::LevelError::Unknown { near: Some(near), .. } = e {
+                        let edit = text.edit(range(name), near);
+                        d.fixes.push(text.fix(
+                            format!("replace it with `{near}`"),
+                            edit,
+                            Applicability::Safe,
+                        ));
+                    }
                     self.wrong.push(d);
                 }
             }

@@ -1,10 +1,11 @@
 //! A Nix text as rules see it: the lossless tree, what its names refer to, and edits on it.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize, WalkEvent};
+use rnix::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken, TextRange, TextSize};
 
 use crate::base::source::{Place, Source, SpanId};
 use crate::diag::{Applicability, Diagnostic, Edit, Fix, Label, Severity};
@@ -12,6 +13,7 @@ use crate::eval::builtins;
 use crate::syntax::names::Names;
 use crate::syntax::reparse::Tree;
 use crate::syntax::tree;
+use crate::workflow::evaluate;
 
 /// A text with its tree. Make it on a large stack: texts may be nested deep.
 pub struct Text {
@@ -20,7 +22,7 @@ pub struct Text {
     root: SyntaxNode,
     names: OnceCell<Names>,
     errors: OnceCell<Vec<Diagnostic>>,
-    elements: OnceCell<(Vec<SyntaxNode>, Vec<SyntaxToken>)>,
+    nodes: OnceCell<HashMap<SyntaxKind, Vec<SyntaxNode>>>,
 }
 
 impl Text {
@@ -38,7 +40,7 @@ impl Text {
             tree,
             names: OnceCell::new(),
             errors: OnceCell::new(),
-            elements: OnceCell::new(),
+            nodes: OnceCell::new(),
         }
     }
 
@@ -59,7 +61,8 @@ impl Text {
 
     /// Its syntax errors.
     pub fn errors(&self) -> &[Diagnostic] {
-        self.errors.get_or_init(|| tree::errors_beside(&self.source, &self.tree))
+        let errors = || tree::errors_beside(&self.source, &self.tree);
+        self.errors.get_or_init(|| errors().iter().map(evaluate::coded).collect())
     }
 
     /// Notes that the text was evaluated, and so has no syntax errors.
@@ -67,28 +70,22 @@ impl Text {
         self.errors.get_or_init(Vec::new);
     }
 
-    /// All nodes of the tree, in order. Rules share them: walking the tree makes them anew.
-    pub fn nodes(&self) -> impl Iterator<Item = SyntaxNode> + '_ {
-        self.elements().0.iter().cloned()
-    }
-
-    /// All tokens of the tree, in order.
-    pub fn tokens(&self) -> impl Iterator<Item = &SyntaxToken> + '_ {
-        self.elements().1.iter()
-    }
-
-    fn elements(&self) -> &(Vec<SyntaxNode>, Vec<SyntaxToken>) {
-        self.elements.get_or_init(|| {
-            let (mut nodes, mut tokens) = (Vec::new(), Vec::new());
-            for event in self.root.preorder_with_tokens() {
-                match event {
-                    WalkEvent::Enter(NodeOrToken::Node(n)) => nodes.push(n),
-                    WalkEvent::Enter(NodeOrToken::Token(t)) => tokens.push(t),
-                    WalkEvent::Leave(_) => {}
-                }
+    /// The nodes of a kind, in order. Rules share one walk of the tree, which makes all of them anew.
+    pub fn nodes_of(&self, kind: SyntaxKind) -> &[SyntaxNode] {
+        let nodes = self.nodes.get_or_init(|| {
+            let mut nodes: HashMap<SyntaxKind, Vec<SyntaxNode>> = HashMap::new();
+            for node in self.root.descendants() {
+                nodes.entry(node.kind()).or_default().push(node);
             }
-            (nodes, tokens)
-        })
+            nodes
+        });
+        nodes.get(&kind).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The comments, in order.
+    pub fn comments(&self) -> impl Iterator<Item = SyntaxToken> {
+        let tokens = self.root.descendants_with_tokens().filter_map(NodeOrToken::into_token);
+        tokens.filter(|t| t.kind() == SyntaxKind::TOKEN_COMMENT)
     }
 
     /// The text itself.

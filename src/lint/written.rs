@@ -1,6 +1,7 @@
 //! Sets of a workflow as they are written in a text, found without evaluating it: those that are
 //! handed to `mkWorkflow` or `mkJob`, the one that a workflow file gives, and all below these.
 
+use rnix::SyntaxKind;
 use rnix::ast::{self, HasEntry};
 use rowan::ast::AstNode;
 
@@ -71,7 +72,7 @@ pub(super) fn of(text: &Text) -> Written {
     if let Some(root) = root.filter(|_| is_workflow(text)) {
         walk.file(&root);
     }
-    for call in text.nodes().filter_map(ast::Apply::cast) {
+    for call in text.nodes_of(SyntaxKind::NODE_APPLY).iter().cloned().filter_map(ast::Apply::cast) {
         let (Some(name), Some(argument)) = (called(&call), call.argument()) else { continue };
         match name.as_str() {
             "mkWorkflow" => walk.value(&argument, &WORKFLOW, &Place::new("the workflow")),

@@ -21,7 +21,7 @@ use crate::eval::io::EvalIo;
 use crate::eval::{Heap, Settings, on_big_stack};
 use crate::ide::document::Document;
 use crate::ide::facts::Facts;
-use crate::ide::probe::{self, Answer, Query};
+use crate::ide::probe::{self, Answer, Query, Remembered};
 use crate::lint::verdict::ShellCheck;
 use crate::lint::{self, Text};
 use crate::workflow::load::{Request, Session};
@@ -244,6 +244,7 @@ impl Evaluator {
                 first: None,
                 checks: 0,
                 answers: HashMap::new(),
+                remembered: Remembered::default(),
                 over: false,
             },
             Err(d) => return self.give_up(&d, done),
@@ -350,6 +351,7 @@ struct Life<'h> {
     first: Option<usize>,
     checks: u32,
     answers: HashMap<(PathBuf, String, Query), Option<Answer>>,
+    remembered: Remembered,
     over: bool,
 }
 
@@ -424,7 +426,7 @@ impl Life<'_> {
         let stop = Arc::new(AtomicBool::new(false));
         let time = self.budget.time / 2;
         self.prepare(&q.request, q.texts.clone(), time, stop.clone());
-        let answer = probe::answer(&mut self.session, &q.request, &q.text, &q.query);
+        let answer = probe::answer(&mut self.session, &mut self.remembered, &q.request, &q.text, &q.query);
         self.note_end(start, time, &stop);
         if self.answers.len() >= MOST_ANSWERS {
             self.answers.clear();

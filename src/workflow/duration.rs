@@ -94,9 +94,76 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     bounded(total)
 }
 
+/// Words for units that people write.
+const WORDS: [(&str, &[&str]); 5] = [
+    ("d", &["d", "day", "days"]),
+    ("h", &["h", "hr", "hrs", "hour", "hours"]),
+    ("m", &["m", "min", "mins", "minute", "minutes"]),
+    ("s", &["s", "sec", "secs", "second", "seconds"]),
+    ("ms", &["ms", "msec", "msecs", "millisecond", "milliseconds"]),
+];
+
+/// The duration that a text which is none was likely meant to be: `10m` for `10 minutes`, `1h30m` for
+/// `30m1h` or `1.5 hours`.
+pub fn meant(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase().replace(" and ", " ");
+    let mut rest = lower.trim();
+    let mut total = 0;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let after = rest[number..].trim_start();
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let unit = WORDS.iter().find(|w| w.1.contains(&&after[..letters]))?.0;
+        let scale = UNITS.iter().find(|u| u.0 == unit)?.1;
+        let ms = rest[..number].parse::<f64>().ok()? * scale as f64;
+        if ms >= LONGEST_MS as f64 || ms.fract() != 0.0 {
+            return None;
+        }
+        total += ms as u64;
+        rest = after[letters..].trim_start_matches([' ', ',']);
+    }
+    let bounded = bounded(total).ok().filter(|d| !d.is_zero())?;
+    Some(written(bounded))
+}
+
+/// A duration as a text, with the largest units first.
+fn written(duration: Duration) -> String {
+    let mut left = duration.as_millis() as u64;
+    let mut out = String::new();
+    for (unit, scale) in UNITS {
+        if left >= scale {
+            out += &format!("{}{unit}", left / scale);
+            left %= scale;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant() {
+        for (text, wanted) in [
+            ("10 minutes", Some("10m")),
+            ("5min", Some("5m")),
+            ("1 hour and 30 minutes", Some("1h30m")),
+            ("30m1h", Some("1h30m")),
+            ("1.5h", Some("1h30m")),
+            ("1 Day, 2 hrs", Some("1d2h")),
+            ("soon", None),
+            ("10", None),
+            ("1.0001s", None),
+            ("0 minutes", None),
+            ("9999999999999 days", None),
+            ("1..5h", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(text).as_deref(), wanted, "{text}");
+            assert!(wanted.is_none_or(|w| parse(w).is_ok()));
+        }
+    }
 
     #[test]
     fn forms() {

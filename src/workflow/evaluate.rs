@@ -78,11 +78,7 @@ pub(super) fn is_users(place: &Place) -> bool {
 /// An evaluation error as a finding: at the innermost place in the user's files.
 pub fn diagnostic(e: &EvalError) -> Diagnostic {
     if let Some(first) = e.diagnostics.first() {
-        let mut d = first.clone();
-        if d.code.is_empty() {
-            d.code = "NXA000";
-        }
-        return d;
+        return coded(first);
     }
     let text = e.text().into_owned();
     let code = if text.starts_with(NO_NIXPKGS) { "NXA021" } else { "NXA022" };
@@ -109,9 +105,42 @@ pub fn diagnostic(e: &EvalError) -> Diagnostic {
     }
     if code == "NXA021" {
         d = d.help("give it with `--pkgs PATH`, with `-I nixpkgs=PATH`, or in NIX_PATH");
+    } else if let Some(help) = missing_argument(&text, &e.suggestions) {
+        d = d.help(help);
     } else if !e.suggestions.is_empty() {
         let names: Vec<String> = e.suggestions.iter().map(|s| format!("`{s}`")).collect();
         d = d.help(format!("did you mean {}?", names.join(" or ")));
+    }
+    d
+}
+
+/// The way out when a function misses an argument: `given` are names it was given and does not know.
+fn missing_argument(text: &str, given: &[String]) -> Option<String> {
+    let rest = text.strip_prefix("function '")?;
+    let (function, rest) = rest.split_once("' called without required argument '")?;
+    let name = rest.strip_suffix('\'')?;
+    if let [given] = given {
+        return Some(format!("rename `{given}` to `{name}`"));
+    }
+    Some(match (function, name) {
+        ("mkMatrixJobs", "name") => {
+            "add `name = \"test\";`: the jobs are called `test-AXIS-VALUE` then".into()
+        }
+        ("mkMatrixJobs", "matrix") => "add the axes: `matrix.os = [ \"linux\" \"darwin\" ];`".into(),
+        ("anonymous lambda", _) => format!("give it `{name}` as well, or a default: `{name} ? null`"),
+        _ => format!("add `{name} = …;` to the arguments of `{function}`"),
+    })
+}
+
+/// An error of the syntax as a finding: with a code, and without what its labels show.
+pub fn coded(d: &Diagnostic) -> Diagnostic {
+    let mut d = d.clone();
+    if d.code.is_empty() {
+        d.code = "NXA000";
+    }
+    // A label shows the place that the evaluator names.
+    if let Some(at) = d.message.find(" already defined at ").filter(|_| !d.secondary.is_empty()) {
+        d.message.truncate(at + " already defined".len());
     }
     d
 }
@@ -121,13 +150,6 @@ pub fn diagnostics(e: &EvalError) -> Vec<Diagnostic> {
     if e.diagnostics.is_empty() {
         return vec![diagnostic(e)];
     }
-    let coded = |d: &Diagnostic| {
-        let mut d = d.clone();
-        if d.code.is_empty() {
-            d.code = "NXA000";
-        }
-        d
-    };
     e.diagnostics.iter().map(coded).collect()
 }
 

@@ -119,6 +119,16 @@ const PROVIDERS: Type = Type::List(&Type::Provider, "environment providers");
 const NAMES: Type = Type::List(&Type::Name, "names");
 const GLOBS: Type = Type::List(&Type::PathText, "globs");
 
+/// Older words for values: the words they stand among, the older one, and what it is called now. The
+/// modes of containers once told how programs got into them, which is found out by itself now.
+const OLDER_WORDS: [(&[&str], &str, &str); 2] =
+    [(&["shared", "isolated"], "mount", "shared"), (&["shared", "isolated"], "build", "shared")];
+
+/// What an older word for one of these words is called now.
+pub fn newer_word(word: &str, words: &[&str]) -> Option<&'static str> {
+    OLDER_WORDS.iter().find(|o| o.0 == words && o.1 == word).map(|o| o.2)
+}
+
 /// A workflow.
 pub static WORKFLOW: Table = Table {
     what: "workflow",

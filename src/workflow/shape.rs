@@ -12,7 +12,10 @@ use crate::diag::{Applicability, Diagnostic, Edit, Fix};
 
 /// Keys that the library itself puts on sets.
 pub(crate) fn is_internal(name: &str) -> bool {
-    matches!(name, "_type" | "_matrix" | "_extended" | "_workflow" | "__functor" | "__functionArgs")
+    matches!(
+        name,
+        "_type" | "_matrix" | "_extended" | "_workflow" | "_written" | "__functor" | "__functionArgs"
+    )
 }
 
 /// Collects findings on one tree.
@@ -27,11 +30,13 @@ pub(crate) struct Spot {
     pub(crate) key: SpanId,
     /// The index, for an item of the list that is the key's value.
     pub(crate) item: Option<usize>,
+    /// Whether it is a key of a retry rule.
+    of_retry: bool,
 }
 
 impl Spot {
     pub(crate) fn new(name: impl Into<String>, key: SpanId) -> Spot {
-        Spot { name: name.into(), key, item: None }
+        Spot { name: name.into(), key, item: None, of_retry: false }
     }
 }
 
@@ -126,7 +131,12 @@ impl Shape<'_> {
             _ => node.describe().to_string(),
         };
         // An environment has a code of its own.
-        let code = if matches!(ty, Type::EnvValue) { "NXA402" } else { "NXA003" };
+        let code = match (ty, &node.kind) {
+            (Type::EnvValue, _) => "NXA402",
+            // Of the right type, but no rule that can be followed.
+            (Type::OneOf(_), Kind::Str(_)) | (Type::Int(_), Kind::Int(_)) if at.of_retry => "NXA303",
+            _ => "NXA003",
+        };
         let mut d =
             Diagnostic::error(code, format!("{} must be {}, and this is {found}", at.name, describe(ty)));
         let written = origin(node, at);
@@ -233,7 +243,9 @@ impl Shape<'_> {
             (Type::EnvValue, _) => is_env_value(node),
             (Type::PathText, Kind::Path(_)) => true,
             (Type::PathText, Kind::Str(s)) => !s.is_empty() && node.text().is_some(),
-            (Type::OneOf(words), Kind::Str(_)) => node.text().is_some_and(|t| words.contains(&t)),
+            (Type::OneOf(words), Kind::Str(_)) => {
+                node.text().is_some_and(|t| words.contains(&t) || self.older_word(t, words, node, at))
+            }
             (Type::List(item, what) | Type::OneOrList(item, what), Kind::List(items)) => {
                 for (i, n) in items.iter().enumerate() {
                     let spot = item_spot(item, what, n, i, items.len(), at);
@@ -282,6 +294,22 @@ impl Shape<'_> {
         }
     }
 
+    /// Whether a word is an older one for one of these, which is told.
+    fn older_word(&mut self, word: &str, words: &[&str], node: &Node, at: &Spot) -> bool {
+        let Some(new) = schema::newer_word(word, words) else { return false };
+        let mut d = Diagnostic::warning("NXA503", format!("\"{word}\" is an older value of {}", at.name))
+            .at(place(node, at.key), format!("now \"{new}\""));
+        if let Some(place) = literal(&d, word) {
+            d = d.fix(Fix {
+                title: format!("replace it with `{new}`"),
+                edits: vec![Edit { place, text: format!("\"{new}\"") }],
+                applicability: Applicability::Safe,
+            });
+        }
+        self.out.push(came_to(d, at.key, "the value of this key"));
+        true
+    }
+
     fn duration(&mut self, node: &Node, at: &Spot) {
         let parsed = match (&node.kind, node.text()) {
             (Kind::Int(i), _) => duration::from_seconds(*i),
@@ -296,13 +324,17 @@ impl Shape<'_> {
             }
             Ok(_) => return,
         };
-        self.out.push(came_to(
-            Diagnostic::error("NXA301", format!("{} is not a duration: {why}", at.name))
-                .at(place(node, at.key), "not a duration")
-                .help(duration::FORMS),
-            at.key,
-            "the value of this key",
-        ));
+        let mut d = Diagnostic::error("NXA301", format!("{} is not a duration: {why}", at.name))
+            .at(place(node, at.key), "not a duration")
+            .help(duration::FORMS);
+        let text = node.text().unwrap_or_default();
+        if let Some(meant) = duration::meant(text) {
+            d = d.help(format!("write it as \"{meant}\""));
+            if let Some(place) = literal(&d, text) {
+                d = replace(d, place, format!("replace it with `{meant}`"), format!("\"{meant}\""));
+            }
+        }
+        self.out.push(came_to(d, at.key, "the value of this key"));
     }
 
     fn condition(&mut self, node: &Node, at: &Spot) {
@@ -412,7 +444,7 @@ impl Shape<'_> {
         let mut misspelt: Vec<&'static str> = Vec::new();
         for a in attrs {
             match table.find(&a.name) {
-                Some(key) => self.known(a, key, at),
+                Some(key) => self.known(a, key, table, at),
                 None if is_internal(&a.name) => {}
                 None => misspelt.extend(self.unknown(node, a, table, at)),
             }
@@ -433,7 +465,7 @@ impl Shape<'_> {
         }
     }
 
-    fn known(&mut self, a: &Attr, key: &'static Key, at: &Spot) {
+    fn known(&mut self, a: &Attr, key: &'static Key, table: &'static Table, at: &Spot) {
         if key.deprecated.contains(&a.name.as_str()) {
             let mut d =
                 Diagnostic::warning("NXA004", format!("`{}` is the older name of `{}`", a.name, key.name))
@@ -442,7 +474,8 @@ impl Shape<'_> {
             self.out.push(d);
         }
         if !matches!(a.value.kind, Kind::Null) {
-            let spot = Spot::new(format!("`{}` of {}", a.name, at.name), a.key);
+            let mut spot = Spot::new(format!("`{}` of {}", a.name, at.name), a.key);
+            spot.of_retry = std::ptr::eq(table, &schema::RETRY);
             self.check(&a.value, &key.ty, &spot);
         }
     }
@@ -636,7 +669,7 @@ mod tests {
         assert_eq!(
             codes,
             [
-                "NXA001", "NXA002", "NXA003", "NXA005", "NXA001", "NXA004", "NXA304", "NXA003", "NXA003",
+                "NXA001", "NXA002", "NXA003", "NXA005", "NXA001", "NXA004", "NXA304", "NXA303", "NXA303",
                 "NXA005", "NXA001", "NXA301"
             ],
             "{found:#?}"

@@ -171,6 +171,14 @@ impl<'e, 'h> Walker<'e, 'h> {
         node
     }
 
+    /// The set whose fields the library has made those of this one of.
+    fn written(&mut self, attrs: &'h Attrs<'h>) -> Option<&'h Attrs<'h>> {
+        match self.ev.force(attrs.find(Symbol::intern("_written"))?.slot) {
+            Ok(Value::Attrs(written)) => Some(written),
+            _ => None,
+        }
+    }
+
     fn set(&mut self, attrs: &'h Attrs<'h>, ty: &Type) -> Kind {
         if self.text(attrs, "type").as_deref() == Some("derivation") {
             return self.derivation(attrs);
@@ -189,6 +197,7 @@ impl<'e, 'h> Walker<'e, 'h> {
             Type::Data => Some(Type::Data),
             _ => None,
         };
+        let written = self.written(attrs);
         // These are walked by `workflow`, which knows what they hold.
         let beside = |name: &[u8]| matches!(name, b"_matrix" | b"_extended");
         let out = attrs.sorted().into_iter().filter(|a| !beside(a.name.name())).map(|a| {
@@ -202,7 +211,9 @@ impl<'e, 'h> Walker<'e, 'h> {
             } else {
                 self.member(a.slot, rest)
             };
-            Attr { name, key: a.span, value }
+            let own = Some(a.span).filter(|s| *s != SpanId::NONE);
+            let key = own.or_else(|| written?.find(a.name).map(|w| w.span)).unwrap_or(SpanId::NONE);
+            Attr { name, key, value }
         });
         let mut out: Vec<Attr> = out.collect();
         if table.is_some_and(|t| std::ptr::eq(t, &schema::JOB)) {

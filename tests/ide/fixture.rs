@@ -11,7 +11,7 @@ use nixactions::eval::{Heap, on_big_stack};
 use nixactions::ide::document::{Document, range};
 use nixactions::ide::facts::Facts;
 use nixactions::ide::place::Context;
-use nixactions::ide::probe::{self, Answer, Probe, Query};
+use nixactions::ide::probe::{self, Answer, Probe, Query, Remembered};
 use nixactions::lint::{self, Levels, Text};
 use nixactions::lsp::overlay::Overlay;
 use nixactions::workflow::load::{Request, Session};
@@ -100,7 +100,7 @@ impl Probe for Evaluating {
             let heap = Heap::new();
             let request = request();
             let mut session = Session::new(&heap, request.settings.clone(), overlay(&self.0)).ok()?;
-            probe::answer(&mut session, &request, &text, &query)
+            probe::answer(&mut session, &mut Remembered::default(), &request, &text, &query)
         })
     }
 }

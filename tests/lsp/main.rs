@@ -7,3 +7,5 @@ mod requests;
 mod services;
 mod session;
 mod shellcheck;
+mod transcripts;
+mod wire;

@@ -32,5 +32,10 @@ nixactions.mkWorkflow {
     name = "matrix";
     matrix.version = [ "one" "two" ];
     jobTemplate = { version }: { inherit steps; timeout = version; };
+  } // nixactions.mkMatrixJobs {
+    name = "fields";
+    matrix.os = [ "linux" ];
+    inherit steps;
+    timeuot = 5;
   };
 }

@@ -1,5 +1,6 @@
 //! NXA018: builtins that have a better successor.
 
+use rnix::SyntaxKind;
 use rnix::ast;
 use rowan::ast::AstNode;
 
@@ -13,7 +14,7 @@ pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
         ident.syntax().text() == name
             && text.names().use_at(range).is_some_and(|u| u.target == Target::Global)
     };
-    for apply in text.nodes().filter_map(ast::Apply::cast) {
+    for apply in text.nodes_of(SyntaxKind::NODE_APPLY).iter().cloned().filter_map(ast::Apply::cast) {
         let Some(ast::Expr::Ident(f)) = apply.lambda() else { continue };
         if !global(&f, "isNull") {
             continue;
@@ -33,7 +34,7 @@ pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
         }
         out.push(d);
     }
-    for select in text.nodes().filter_map(ast::Select::cast) {
+    for select in text.nodes_of(SyntaxKind::NODE_SELECT).iter().cloned().filter_map(ast::Select::cast) {
         let (Some(ast::Expr::Ident(base)), Some(path)) = (select.expr(), select.attrpath()) else { continue };
         let names: Vec<_> = path.attrs().map(|a| static_name(&a)).collect();
         if global(&base, "builtins") && names.first().and_then(Option::as_deref) == Some("toPath") {

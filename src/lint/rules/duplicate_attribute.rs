@@ -15,14 +15,14 @@ pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
     if text.errors().is_empty() {
         return;
     }
-    for node in text.nodes() {
-        let entries: Vec<ast::Entry> = match node.kind() {
-            SyntaxKind::NODE_ATTR_SET => entries_of::<ast::AttrSet>(node),
-            SyntaxKind::NODE_LET_IN => entries_of::<ast::LetIn>(node),
-            SyntaxKind::NODE_LEGACY_LET => entries_of::<ast::LegacyLet>(node),
-            _ => continue,
-        };
-        one_set(text, &entries, out);
+    type Entries = fn(SyntaxNode) -> Vec<ast::Entry>;
+    let kinds: [(SyntaxKind, Entries); 3] = [
+        (SyntaxKind::NODE_ATTR_SET, entries_of::<ast::AttrSet>),
+        (SyntaxKind::NODE_LET_IN, entries_of::<ast::LetIn>),
+        (SyntaxKind::NODE_LEGACY_LET, entries_of::<ast::LegacyLet>),
+    ];
+    for (kind, entries) in kinds {
+        text.nodes_of(kind).iter().for_each(|node| one_set(text, &entries(node.clone()), out));
     }
 }
 

@@ -1,5 +1,6 @@
 //! NXA006 as a hint: a job written as `{ }`, which is left out.
 
+use rnix::SyntaxKind;
 use rnix::ast::{self, HasEntry};
 use rowan::ast::AstNode;
 
@@ -8,7 +9,7 @@ use crate::lint::text::Text;
 use crate::syntax::names::static_name;
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    for set in text.nodes().filter_map(ast::AttrSet::cast) {
+    for set in text.nodes_of(SyntaxKind::NODE_ATTR_SET).iter().cloned().filter_map(ast::AttrSet::cast) {
         if set.entries().next().is_some() || !is_job(&set) {
             continue;
         }

@@ -9,7 +9,7 @@ use crate::lint::text::Text;
 use crate::syntax::names::static_name;
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    for node in text.nodes().filter_map(ast::LegacyLet::cast) {
+    for node in text.nodes_of(SyntaxKind::NODE_LEGACY_LET).iter().cloned().filter_map(ast::LegacyLet::cast) {
         let Some(word) = node.let_token() else { continue };
         let mut d = text.find(
             Severity::Warning,

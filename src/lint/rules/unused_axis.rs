@@ -12,7 +12,9 @@ use crate::syntax::names::static_name;
 const OPTIONS: [&str; 4] = ["include", "exclude", "failFast", "maxParallel"];
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    for binding in text.nodes().filter_map(ast::AttrpathValue::cast) {
+    for binding in
+        text.nodes_of(SyntaxKind::NODE_ATTRPATH_VALUE).iter().cloned().filter_map(ast::AttrpathValue::cast)
+    {
         let path: Vec<_> = binding.attrpath().map(|p| p.attrs().collect()).unwrap_or_default();
         let named = path.len() == 1 && static_name(&path[0]).as_deref() == Some("matrix");
         let (true, Some(ast::Expr::AttrSet(matrix))) = (named, binding.value()) else { continue };

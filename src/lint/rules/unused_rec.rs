@@ -11,7 +11,7 @@ pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
         return;
     }
     let names = text.names();
-    for set in text.nodes().filter_map(ast::AttrSet::cast) {
+    for set in text.nodes_of(SyntaxKind::NODE_ATTR_SET).iter().cloned().filter_map(ast::AttrSet::cast) {
         let Some(rec) = set.rec_token() else { continue };
         let mut own = names.bindings.iter().filter(|b| b.owner == *set.syntax());
         // `__overrides` changes what the others refer to.

@@ -1,12 +1,13 @@
 //! NXA017: a URL without quotes.
 
-use rnix::SyntaxKind;
+use rnix::{SyntaxKind, SyntaxNode};
 
 use crate::diag::{Applicability, Diagnostic, Severity};
 use crate::lint::text::Text;
 
 pub(in crate::lint) fn check(text: &Text, out: &mut Vec<Diagnostic>) {
-    for token in text.tokens().filter(|t| t.kind() == SyntaxKind::TOKEN_URI) {
+    let first = |literal: &SyntaxNode| literal.first_token().filter(|t| t.kind() == SyntaxKind::TOKEN_URI);
+    for token in text.nodes_of(SyntaxKind::NODE_LITERAL).iter().filter_map(first) {
         let mut d = text.find(
             Severity::Warning,
             "NXA017",

@@ -1,0 +1,5 @@
+{ nixactions, ... }:
+nixactions.mkWorkflow {
+  name = "ci";
+  jobs.test.steps = [ (nixactions.actions.requireEnv [ "TOKEN" ]) { bash = "make"; } ];
+}
