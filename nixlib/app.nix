@@ -10,9 +10,9 @@ let
   name = workflow.name or "workflow";
 
   isDerivation = v: v.type or null == "derivation";
-  plainSet = v: mapAttrs (_: plain) (removeAttrs v [ "__functor" "__functionArgs" "_matrix" ]);
-  # A set with `outPath` would become a string in JSON.
-  # The value as data: what JSON cannot say is said by sets that `restore` below knows.
+  plainSet = v: mapAttrs (_: plain) (removeAttrs v [ "__functor" "__functionArgs" "_matrix" "_written" ]);
+  # The value as data: what JSON cannot say is said by sets that `restore` below knows, none with an
+  # `outPath`, which JSON would take in its place.
   plain = v:
     if isFunction v then throw "the workflow `${name}` holds a function, which a package cannot carry; name the workflow as an output of the flake instead: `nixactions.${name}`"
     else if isList v then map plain v
@@ -27,7 +27,7 @@ let
   jobs = mapAttrs
     (job: v: if isAttrs v && v ? matrix then { matrix = plain v.matrix; steps = [ { bash = "true"; } ]; } else plain v)
     workflow.jobs;
-  data = removeAttrs (plainSet (removeAttrs workflow [ "jobs" "extensions" ])) [ ] // {
+  data = plainSet (removeAttrs workflow [ "jobs" "extensions" ]) // {
     inherit jobs;
     _matrix = listToAttrs (map (job: { name = job; value = plain workflow._matrix.${job}; }) withMatrix);
   };
