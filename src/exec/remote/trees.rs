@@ -244,15 +244,21 @@ mod tests {
 
     const SH: &[&str] = &["sh"];
 
-    fn busybox() -> Option<&'static [&'static str]> {
-        let there = Command::new("busybox").arg("true").status().is_ok_and(|status| status.success());
-        // Its shell runs its own programs before those on the PATH.
-        there.then_some(&["busybox", "sh"])
+    /// The shells of hosts: this machine's, and busybox's, which runs its own programs before those on the
+    /// PATH.
+    fn shells() -> [&'static [&'static str]; 2] {
+        let there = || Command::new("busybox").arg("true").status().is_ok_and(|status| status.success());
+        if !there() {
+            let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/install");
+            let installed = Command::new(install).arg("busybox=busybox-static").status();
+            assert!(installed.is_ok_and(|status| status.success()) && there(), "this test needs busybox");
+        }
+        [SH, &["busybox", "sh"]]
     }
 
     #[test]
     fn a_copy_is_taken_again_as_it_is() {
-        for shell in [Some(SH), busybox()].into_iter().flatten() {
+        for shell in shells() {
             let host = Host::new(shell);
             host.take();
             host.assert_clean();
@@ -315,7 +321,7 @@ mod tests {
                 fs::set_permissions(j.join("ro/deep"), fs::Permissions::from_mode(0o500)).unwrap();
             },
         ];
-        for shell in [Some(SH), busybox()].into_iter().flatten() {
+        for shell in shells() {
             let host = Host::new(shell);
             for job in jobs {
                 host.after(job);
@@ -342,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_changed_in_the_repository_since_comes_along() {
-        for shell in [Some(SH), busybox()].into_iter().flatten() {
+        for shell in shells() {
             let host = Host::new(shell);
             host.take();
             fs::write(host.job().join("d/g"), "of the job").unwrap();
