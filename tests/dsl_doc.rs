@@ -14,7 +14,7 @@ const INTRODUCTION: &str = "\
 Every key, its type, its default and what it means. What the words mean in a run is in
 [semantics](semantics.md), each with the test that proves it.
 
-This page is made from `src/workflow/schema.rs`: `UPDATE_DOCS=1 cargo test --test dsl_doc`.
+This page is made from `src/workflow/schema/`: `UPDATE_DOCS=1 cargo test --test dsl_doc`.
 ";
 
 fn cell(text: &str) -> String {
